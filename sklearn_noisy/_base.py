@@ -1,0 +1,506 @@
+"""The classifier that owns a skorch net.
+
+check → encode → seed → train → softmax → decode. What is trained with (the
+criterion, further callbacks) is the subclass's.
+"""
+
+import copy
+import inspect
+import math
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from scipy import sparse
+from scipy.special import log_softmax, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import nn
+
+from sklearn_noisy._data import (
+    TrainingData,
+    check_sample_weight,
+    class_weight_per_row,
+    encode_labels,
+    stratified_holdout,
+)
+from sklearn_noisy._device import resolve_device, seeded_torch
+from sklearn_noisy._net import BestEpoch, NoisyLabelNet
+from sklearn_noisy._params import SkorchParamsMixin
+from sklearn_noisy.exceptions import ModuleOutputError, TrainingDivergedError
+from sklearn_noisy.nn import MLP, Rows, TensorBatches, floating_dtype
+
+__all__ = ["BaseNoisyLabelClassifier"]
+
+# From this many rows on, "auto" holds out validation rows and the default MLP
+# drops units. Below, both cost more than they bring, and scikit-learn's rule
+# that a row of weight k equals k rows holds exactly.
+AUTO_MIN_ROWS = 1000
+
+AUTO_DROPOUT = 0.5
+
+# Rows on which a module is tried out before it trains.
+PROBE_ROWS = 16
+
+PRECISIONS = ("auto", "float32", "float64", "bfloat16")
+
+
+class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator):
+    """Base of the classifiers; see :class:`RobustLossClassifier`."""
+
+    def fit(self, X, y, sample_weight=None):
+        """Train on labels some of which may be wrong.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
+                ndarray of shape (n_samples, ...)
+            Rows of any numeric dtype: a table, a sparse matrix (made dense
+            batch by batch) or, for instance, images.
+        y : array-like of shape (n_samples,)
+            Given labels: integers, strings or booleans.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. A row of weight 0 counts as absent.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For an argument or a parameter out of its range.
+        TypeError
+            For an unknown parameter.
+        ModuleOutputError
+            If the module does not return logits of shape
+            ``(n_samples, n_classes)``.
+        DeviceNotAvailableError
+            If `device` does not exist here.
+        TrainingDivergedError
+            If the loss became NaN; the estimator is then unfitted.
+        """
+        with self._all_or_nothing():
+            go_on = self.warm_start and hasattr(self, "net_")
+            data = self._check_training_data(X, y, sample_weight, reset=not go_on)
+            if go_on and not np.array_equal(data.classes, self.classes_):
+                raise ValueError(
+                    "warm_start=True goes on with the classes of the first fit, "
+                    f"{self.classes_.tolist()}; y holds {data.classes.tolist()}."
+                )
+            train, valid = self._split(data, self._start(go_on))
+            if not go_on:
+                self._set_up(data, len(train.y))
+            self._run(train, valid, self.max_epochs)
+            self._after_training()
+        return self
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one epoch on these rows.
+
+        No row is held out and training does not stop early; the schedule of
+        the loss counts the calls.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
+                ndarray of shape (n_samples, ...)
+        y : array-like of shape (n_samples,)
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed in the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self
+        """
+        with self._all_or_nothing():
+            go_on = hasattr(self, "net_")
+            classes = self._check_partial_fit_classes(classes, go_on)
+            data = self._check_training_data(
+                X, y, sample_weight, reset=not go_on, classes=classes
+            )
+            self._start(go_on)
+            if not go_on:
+                # How many rows will come is unknown: no dropout on "auto".
+                self._set_up(data, n_rows=0)
+            self._run(data, None, epochs=1)
+        return self
+
+    def predict(self, X):
+        """Most probable true label of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
+                ndarray of shape (n_samples, ...)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        codes = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[codes]
+
+    def predict_proba(self, X):
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
+                ndarray of shape (n_samples, ...)
+
+        Returns
+        -------
+        float64 ndarray of shape (n_samples, n_classes)
+            Column k belongs to ``classes_[k]``.
+        """
+        return softmax(self._logits(X), axis=1)
+
+    def predict_log_proba(self, X):
+        """Logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
+                ndarray of shape (n_samples, ...)
+
+        Returns
+        -------
+        float64 ndarray of shape (n_samples, n_classes)
+        """
+        return log_softmax(self._logits(X), axis=1)
+
+    @property
+    def module_(self):
+        """The trained ``nn.Module``; it returns logits."""
+        return self._fitted_net().module_
+
+    @property
+    def history_(self):
+        """skorch's history: one row per epoch."""
+        return self._fitted_net().history_
+
+    @property
+    def n_iter_(self):
+        """Epochs trained so far."""
+        return len(self._fitted_net().history_)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+    # What a subclass fills in.
+
+    def _make_criterion(self, n_classes):
+        """``nn.Module``: logits and encoded targets to one loss per sample."""
+        raise NotImplementedError
+
+    def _make_callbacks(self):
+        """Named skorch callbacks that belong to the method."""
+        return []
+
+    def _patience_from(self):
+        """First epoch from which early stopping counts."""
+        return 1
+
+    def _after_training(self):
+        """Look back at a finished call of ``fit``."""
+
+    # Checks.
+
+    @contextmanager
+    def _all_or_nothing(self):
+        """Put the attributes back if anything fails.
+
+        A diverged training leaves nothing worth keeping: then the estimator is
+        unfitted.
+        """
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException as error:
+            if isinstance(error, TrainingDivergedError):
+                names = {*self.get_params(deep=False), "_kwargs"}
+                before = {name: v for name, v in before.items() if name in names}
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _check_parameters(self):
+        self._check_kwargs()
+        check_scalar(self.lr, "lr", Real, min_val=0, include_boundaries="neither")
+        check_scalar(self.max_epochs, "max_epochs", Integral, min_val=1)
+        check_scalar(self.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
+        check_scalar(
+            self.validation_fraction,
+            "validation_fraction",
+            Real,
+            min_val=0,
+            max_val=1,
+            include_boundaries="neither",
+        )
+        if self.batch_size != -1:  # skorch's name for all rows at once
+            check_scalar(self.batch_size, "batch_size", Integral, min_val=1)
+        if self.early_stopping not in ("auto", True, False):
+            raise ValueError(
+                "early_stopping must be 'auto', True or False; got "
+                f"{self.early_stopping!r}."
+            )
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"precision must be one of {', '.join(map(repr, PRECISIONS))}; got "
+                f"{self.precision!r}."
+            )
+        return resolve_device(self.device)
+
+    def _check_training_data(self, X, y, sample_weight, *, reset, classes=None):
+        self._check_parameters()
+        X, y = validate_data(
+            self, X, y, reset=reset, accept_sparse="csr", allow_nd=True
+        )
+        self._check_row_shape(X, reset)
+        weight = check_sample_weight(sample_weight, X.shape[0])
+        kept = weight > 0
+        if not kept.all():
+            X, y, weight = X[kept], y[kept], weight[kept]
+        codes, classes = encode_labels(y, classes)
+        data = TrainingData(X, codes, weight, classes)
+        data.weight = weight * class_weight_per_row(self.class_weight, data)
+        return data
+
+    def _check_row_shape(self, X, reset):
+        if reset:
+            self._row_shape = X.shape[1:]
+        elif X.shape[1:] != self._row_shape:
+            raise ValueError(
+                f"X has rows of shape {X.shape[1:]}, but {type(self).__name__} was "
+                f"fitted on rows of shape {self._row_shape}."
+            )
+
+    def _check_partial_fit_classes(self, classes, go_on):
+        if not go_on:
+            if classes is None:
+                raise ValueError(
+                    "classes must be given in the first call of partial_fit: all "
+                    "labels that will ever come."
+                )
+            if self.class_weight == "balanced":
+                raise ValueError(
+                    "class_weight='balanced' needs all rows at once; give "
+                    "partial_fit a dict {label: weight}, or sample_weight."
+                )
+            return encode_labels(np.asarray(classes))[1]
+        if classes is not None and not np.array_equal(
+            self.classes_, np.unique(classes)
+        ):
+            raise ValueError(
+                f"classes={np.unique(classes).tolist()} differs from the first "
+                f"call's, {self.classes_.tolist()}."
+            )
+        return self.classes_
+
+    # Training.
+
+    def _start(self, go_on):
+        """The generator that all seeds come from, drawn before any training."""
+        if not go_on:
+            state = self.random_state
+            # None must not draw from NumPy's global generator.
+            fresh = np.random.SeedSequence().generate_state(1)[0]
+            rng = check_random_state(fresh if state is None else state)
+            self._rng = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
+        else:
+            self._rng = copy.deepcopy(self._rng)
+        return self._rng
+
+    def _split(self, data, rng):
+        """Training rows and, with early stopping, validation rows."""
+        stop = self.early_stopping
+        if stop == "auto":
+            stop = len(data.y) >= AUTO_MIN_ROWS
+        if not stop:
+            return data, None
+        held = stratified_holdout(data.y, self.validation_fraction, rng)
+        if not held.any():
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction} of {len(data.y)} "
+                "rows leaves no validation row. Raise it, or set "
+                "early_stopping=False."
+            )
+        return data.subset(~held), data.subset(held)
+
+    def _set_up(self, data, n_rows):
+        """Build everything that training starts from."""
+        device = resolve_device(self.device)
+        seed = self._rng.randint(np.iinfo(np.int32).max)
+        self.classes_ = data.classes
+        with seeded_torch(seed, device):
+            module = self._build_module(data, n_rows)
+            criterion = self._make_criterion(data.n_classes)
+            self._probe(module, criterion, data)
+            self.net_ = self._build_net(module, criterion, device)
+
+    def _build_module(self, data, n_rows):
+        """The module in the dtype it trains in, on the CPU."""
+        params = self._params_for("module")
+        precision = self.precision
+        if self.module is None:
+            factory = MLP
+            params.setdefault("dropout", AUTO_DROPOUT if n_rows >= AUTO_MIN_ROWS else 0)
+            if precision == "auto" and resolve_device(self.device).type == "cpu":
+                precision = {"f8": "float64"}.get(data.X.dtype.str[1:], "float32")
+        else:
+            factory = self.module
+        if isinstance(factory, nn.Module):
+            if params:
+                names = ", ".join(f"module__{name}" for name in sorted(params))
+                raise ValueError(
+                    f"{names} cannot be set when module is an instance of "
+                    f"{type(factory).__name__}: give the class instead."
+                )
+            module = copy.deepcopy(factory)
+        elif callable(factory):
+            accepted = inspect.signature(factory).parameters
+            sizes = {"n_features": math.prod(data.row_shape), "n_classes": data.n_classes}
+            for name, size in sizes.items():
+                if name in accepted:
+                    params.setdefault(name, size)
+            module = factory(**params)
+        else:
+            module = factory
+        if not isinstance(module, nn.Module):
+            raise TypeError(
+                "module must be None, an nn.Module class or instance, or a callable "
+                f"that returns an nn.Module; got {self.module!r}."
+            )
+        if precision in ("float32", "float64"):
+            module = module.to(getattr(torch, precision))
+        return module
+
+    def _probe(self, module, criterion, data):
+        """Try the module and the criterion on a few rows; materialise lazy layers."""
+        few = slice(0, PROBE_ROWS)
+        rows = Rows(data.X[few], data.y[few])
+        inputs, y = rows.batch(slice(None))
+        was_training = module.training
+        module.eval()
+        with torch.no_grad():
+            logits = module(inputs["X"].to(floating_dtype(module)))
+            _check_logits(logits, len(y), data.n_classes)
+            losses = criterion(logits, y)
+        module.train(was_training)
+        if not isinstance(losses, torch.Tensor) or losses.shape != y.shape:
+            shape = getattr(losses, "shape", type(losses).__name__)
+            raise ValueError(
+                f"loss must return one value per sample, shape {tuple(y.shape)}; got "
+                f"{tuple(shape) if isinstance(shape, torch.Size) else shape} (torch's "
+                "own losses do with reduction='none')."
+            )
+
+    def _build_net(self, module, criterion, device):
+        """The initialised skorch net."""
+        settings = {
+            name: value
+            for name, value in self._kwargs.items()
+            if name.partition("__")[0] not in ("module", "loss")
+        }
+        batches = settings.setdefault("iterator_train", TensorBatches)
+        settings.setdefault("iterator_valid", TensorBatches)
+        if not {"iterator_train__sampler", "iterator_train__batch_sampler"} & {*settings}:
+            settings.setdefault("iterator_train__shuffle", True)
+        own = {*inspect.signature(TensorBatches).parameters}
+        foreign = [name for name in settings if name.startswith("iterator_train__")
+                   and name.removeprefix("iterator_train__") not in own]
+        if batches is TensorBatches and foreign:
+            raise TypeError(
+                f"{foreign[0]} is not a parameter of the default batches, which cut "
+                "rows from memory; with iterator_train=torch.utils.data.DataLoader "
+                "it is."
+            )
+        callbacks = self.callbacks
+        if callbacks != "disable":
+            best_epoch = BestEpoch(self.n_iter_no_change, self._patience_from())
+            callbacks = [
+                *self._make_callbacks(),
+                ("best_epoch", best_epoch),
+                *clone(callbacks or [], safe=False),
+            ]
+        net = NoisyLabelNet(
+            module,
+            criterion=criterion,
+            optimizer=self.optimizer,
+            lr=self.lr,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            train_split=None,
+            callbacks=callbacks,
+            predict_nonlinearity=_softmax,
+            verbose=self.verbose,
+            device=str(device),
+            classes=np.arange(len(self.classes_)),
+            **settings,
+        )
+        net.autocast_ = self.precision == "bfloat16"
+        return net.initialize()
+
+    def _run(self, train, valid, epochs):
+        """Train the net that is set up."""
+        net = self.net_
+        device = resolve_device(self.device)
+        if str(device) != str(net.device):
+            raise ValueError(
+                f"device={self.device!r}, but the net to go on with is on "
+                f"{net.device!r}. Set device to that, or fit anew."
+            )
+        seed = self._rng.randint(np.iinfo(np.int32).max)
+        with seeded_torch(seed, device):
+            net.train(_rows(train), None if valid is None else _rows(valid), epochs)
+
+    def _fitted_net(self):
+        try:
+            return vars(self)["net_"]
+        except KeyError:
+            # hasattr and check_is_fitted ask this way.
+            raise AttributeError(f"{type(self).__name__} is not fitted yet.") from None
+
+    def _logits(self, X):
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, accept_sparse="csr", allow_nd=True)
+        self._check_row_shape(X, reset=False)
+        return self.net_.logits(Rows(X))
+
+
+def _softmax(logits):
+    return torch.softmax(logits, dim=-1)
+
+
+def _rows(data):
+    """Rows with weights of mean 1, so that the step size is theirs to scale."""
+    X = data.X.sorted_indices() if sparse.issparse(data.X) else data.X
+    return Rows(X, data.y, data.weight / data.weight.mean())
+
+
+def _check_logits(logits, n_rows, n_classes):
+    """Raise unless `logits` can be logits of `n_classes` classes."""
+    if not isinstance(logits, torch.Tensor) or logits.shape != (n_rows, n_classes):
+        got = (
+            f"shape {tuple(logits.shape)}"
+            if isinstance(logits, torch.Tensor)
+            else type(logits).__name__
+        )
+        raise ModuleOutputError(
+            f"module must return logits of shape (n_samples, n_classes) = "
+            f"({n_rows}, {n_classes}) for {n_rows} rows; got {got}."
+        )
+    if (logits >= 0).all() and torch.allclose(
+        logits.sum(dim=1), torch.ones((), dtype=logits.dtype), atol=1e-3
+    ):
+        raise ModuleOutputError(
+            "module must return logits, but its rows are non-negative and sum to 1: "
+            "these are probabilities. Remove the softmax at its end."
+        )

@@ -1,0 +1,170 @@
+"""What a classifier checks and encodes before it trains."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils import check_array, compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+
+__all__ = [
+    "TrainingData",
+    "check_sample_weight",
+    "encode_labels",
+    "stratified_holdout",
+]
+
+
+@dataclass
+class TrainingData:
+    """Checked, encoded rows; those of weight zero are left out.
+
+    Attributes
+    ----------
+    X : ndarray or CSR of shape (n_samples, ...)
+    y : int64 ndarray of shape (n_samples,)
+        Indices into `classes`.
+    weight : ndarray of shape (n_samples,)
+    classes : ndarray of shape (n_classes,)
+    """
+
+    X: object
+    y: np.ndarray
+    weight: np.ndarray
+    classes: np.ndarray
+
+    @property
+    def n_classes(self):
+        return len(self.classes)
+
+    @property
+    def row_shape(self):
+        return self.X.shape[1:]
+
+    def subset(self, rows):
+        """The rows of a mask."""
+        return TrainingData(self.X[rows], self.y[rows], self.weight[rows], self.classes)
+
+
+def check_sample_weight(sample_weight, n_samples):
+    """Weights as a float64 array of shape (n_samples,); None is all ones.
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, a weight is negative or not finite, or all are
+        zero.
+    """
+    if sample_weight is None:
+        return np.ones(n_samples)
+    weight = check_array(
+        sample_weight,
+        ensure_2d=False,
+        allow_nd=True,
+        dtype=np.float64,
+        input_name="sample_weight",
+    )
+    if weight.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight must have shape ({n_samples},), one weight per row of "
+            f"X; got {weight.shape}."
+        )
+    if (weight < 0).any():
+        row = int(np.flatnonzero(weight < 0)[0])
+        raise ValueError(
+            f"sample_weight must not be negative; got {weight[row]:g} in row {row}."
+        )
+    if not weight.any():
+        raise ValueError("sample_weight must contain at least one non-zero number.")
+    return weight
+
+
+def encode_labels(y, classes=None):
+    """Labels to indices.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+    classes : ndarray, default=None
+        Sorted classes; None takes those of `y`.
+
+    Returns
+    -------
+    codes : int64 ndarray of shape (n_samples,)
+    classes : ndarray
+
+    Raises
+    ------
+    ValueError
+        If `y` is no classification target, holds a single class and `classes`
+        is not given, or holds a label that `classes` lacks.
+    """
+    check_classification_targets(y)
+    found, codes = np.unique(y, return_inverse=True)
+    if classes is None:
+        if len(found) < 2:
+            raise ValueError(
+                "y must hold at least two classes (among the rows of positive "
+                f"weight); got one class, {found[0]!r}."
+            )
+        return codes.astype(np.int64), found
+    unknown = [label for label in found.tolist() if label not in classes.tolist()]
+    if unknown:
+        raise ValueError(
+            f"y holds labels that are not among the classes {classes.tolist()}: "
+            f"{unknown}."
+        )
+    return np.searchsorted(classes, y).astype(np.int64), classes
+
+
+def class_weight_per_row(class_weight, data):
+    """Factor for each row from the `class_weight` parameter."""
+    if class_weight is None:
+        return np.ones(len(data.y))
+    if isinstance(class_weight, str) and class_weight != "balanced":
+        raise ValueError(
+            "class_weight must be None, 'balanced' or a dict {label: weight}; got "
+            f"{class_weight!r}."
+        )
+    labels = data.classes[data.y]
+    if isinstance(class_weight, dict):
+        if any(weight < 0 for weight in class_weight.values()):
+            raise ValueError(
+                f"class_weight must not hold negative weights; got {class_weight!r}."
+            )
+        sample_weight = None
+    else:
+        sample_weight = data.weight
+    factors = compute_class_weight(
+        class_weight, classes=data.classes, y=labels, sample_weight=sample_weight
+    )
+    return factors[data.y]
+
+
+def stratified_holdout(y, fraction, rng):
+    """Mask of about ``fraction · n`` rows, each class in its proportion.
+
+    Classes of a single row stay in the training part; so does at least one row
+    of every class. (``StratifiedShuffleSplit`` refuses such data.)
+
+    Parameters
+    ----------
+    y : int64 ndarray of shape (n_samples,)
+    fraction : float in (0, 1)
+    rng : numpy.random.RandomState
+
+    Returns
+    -------
+    bool ndarray of shape (n_samples,)
+        True for the rows that are held out.
+    """
+    counts = np.bincount(y)
+    wanted = counts * fraction
+    held = np.floor(wanted).astype(int)
+    # Largest remainders; at random among equal ones.
+    rest = np.lexsort((rng.random_sample(len(counts)), held - wanted))
+    held[rest[: int(round(wanted.sum())) - held.sum()]] += 1
+    held = np.minimum(held, np.maximum(counts - 1, 0))
+    mask = np.zeros(len(y), dtype=bool)
+    for k, n_held in enumerate(held):
+        mask[rng.permutation(np.flatnonzero(y == k))[:n_held]] = True
+    return mask

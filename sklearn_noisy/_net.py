@@ -1,0 +1,261 @@
+"""The skorch net inside the estimators.
+
+skorch's components (callbacks, history, optimizer, pickling) with a training
+loop that knows weights, validation rows and schedules, and that does not pay
+for callbacks that nobody listens with.
+"""
+
+import copy
+from collections.abc import Mapping
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+from skorch import NeuralNetClassifier
+from skorch.callbacks import Callback, EpochTimer, PrintLog
+from skorch.utils import is_dataset, to_device
+
+from sklearn_noisy.exceptions import TrainingDivergedError
+from sklearn_noisy.nn import Rows, TensorBatches, floating_dtype
+
+__all__ = ["BestEpoch", "NoisyLabelNet"]
+
+# Rows per batch when nothing is trained: no gradient, so memory is no concern.
+PREDICTION_BATCH_SIZE = 1024
+
+
+class BestEpoch(Callback):
+    """Keep the weights of the best epoch on the validation rows; stop in time.
+
+    Without validation rows it does nothing.
+
+    Parameters
+    ----------
+    patience : int
+        Training stops after this many epochs without a better score.
+    first_epoch : int, default=1
+        Patience is counted from this epoch on at the earliest: a loss that
+        comes on at epoch 20 gets its chance.
+
+    Attributes
+    ----------
+    best_epoch_ : int
+        Counted from 1.
+    best_score_ : float
+        Weighted accuracy on the given labels of the validation rows.
+    """
+
+    def __init__(self, patience, first_epoch=1):
+        self.patience = patience
+        self.first_epoch = first_epoch
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Start to compare anew: the validation rows may be others."""
+        self.best_score_ = -np.inf
+        self.best_epoch_ = None
+        self.state_ = None
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Compare this epoch with the best one so far."""
+        if dataset_valid is None:
+            return
+        row = net.history[-1]
+        if row["valid_acc"] > self.best_score_:
+            self.best_score_ = row["valid_acc"]
+            self.best_epoch_ = row["epoch"]
+            self.state_ = copy.deepcopy(net.module_.state_dict())
+        switched = (r["epoch"] for r in net.history if r.get("robust"))
+        since = max(self.best_epoch_, self.first_epoch - 1, next(switched, 1) - 1)
+        net.stop_training_ = row["epoch"] - since >= self.patience
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        """Put the best weights back."""
+        if self.state_ is not None:
+            net.module_.load_state_dict(self.state_)
+            self.state_ = None
+
+
+class NoisyLabelNet(NeuralNetClassifier):
+    """A skorch net that trains on weighted :class:`Rows`.
+
+    Targets are encoded labels, the criterion returns one value per sample.
+    The history has one row per epoch: ``train_loss`` and, with validation
+    rows, ``valid_loss`` and ``valid_acc``, all weighted.
+    """
+
+    # Names without a trailing underscore would count as skorch parameters.
+    autocast_ = False
+    stop_training_ = False
+    validation_rows_ = None
+
+    @property
+    def _default_callbacks(self):
+        return [("epoch_timer", EpochTimer()), ("print_log", PrintLog())]
+
+    def __deepcopy__(self, memo):
+        # skorch's __getstate__ pickles the module, which fails for classes
+        # that are defined inside a function.
+        new = type(self).__new__(type(self))
+        memo[id(self)] = new
+        new.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return new
+
+    def train(self, rows, validation_rows=None, epochs=None):
+        """Train on `rows`, from the present weights on.
+
+        Raises
+        ------
+        TrainingDivergedError
+            If the loss of an epoch is not finite.
+        """
+        self.validation_rows_ = validation_rows
+        try:
+            return self.partial_fit(rows, epochs=epochs)
+        finally:
+            self.validation_rows_ = None
+
+    def check_data(self, X, y=None):
+        """Nothing to check: the estimator has done so."""
+
+    def get_dataset(self, X, y=None):
+        """Rows as they are; arrays become rows."""
+        return X if is_dataset(X) else Rows(np.asarray(X), y)
+
+    def get_iterator(self, dataset, training=False):
+        """skorch's, with larger batches where there is no gradient."""
+        iterator = super().get_iterator(dataset, training=training)
+        if not training and isinstance(iterator, TensorBatches):
+            if "batch_size" not in self.get_params_for("iterator_valid"):
+                iterator.batch_size = max(iterator.batch_size, PREDICTION_BATCH_SIZE)
+        return iterator
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Train for a number of epochs or until a callback stops it."""
+        self.check_training_readiness()
+        valid = self.validation_rows_
+        datasets = {"dataset_train": X, "dataset_valid": valid}
+        batches = self.get_iterator(X, training=True)
+        valid_batches = None if valid is None else self.get_iterator(valid)
+        self.stop_training_ = False
+        for _ in range(self.max_epochs if epochs is None else epochs):
+            self.notify("on_epoch_begin", **datasets)
+            self.run_single_epoch(batches, True, "train", self.train_step)
+            self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
+            self.notify("on_epoch_end", **datasets)
+            if self.stop_training_:
+                break
+        return self
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """One pass over the batches; records the weighted means of the pass."""
+        if iterator is None:
+            return
+        self._set_training(training)
+        notify_batches = self._listens("on_batch_begin", "on_batch_end")
+        loss = correct = total = 0.0
+        for batch in iterator:
+            if notify_batches:
+                self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch)
+            weight, n_rows = batch[0]["weight"].sum(), len(batch[1])
+            # Summed where the net is; one synchronisation an epoch.
+            loss = loss + step["loss"].detach() * n_rows
+            total = total + weight
+            if not training:
+                correct = correct + self._weight_correct(step["y_pred"], batch)
+            if notify_batches:
+                self.history.record_batch(prefix + "_loss", step["loss"].item())
+                self.history.record_batch(prefix + "_batch_size", n_rows)
+                self.notify("on_batch_end", batch=batch, training=training, **step)
+        self._record_epoch(prefix, float(loss) / max(float(total), 1e-300))
+        if not training:
+            self.history.record("valid_acc", float(correct) / float(total))
+
+    def _record_epoch(self, prefix, loss):
+        if prefix == "train" and not np.isfinite(loss):
+            raise TrainingDivergedError(
+                f"The training loss became {loss} in epoch {len(self.history)}. "
+                f"Lower lr={self.lr}, scale the features, or choose another loss."
+            )
+        past = self.history[:-1]
+        best = all(loss < row[prefix + "_loss"] for row in past if prefix + "_loss" in row)
+        self.history.record(prefix + "_loss", loss)
+        self.history.record(prefix + "_loss_best", bool(best))
+
+    @staticmethod
+    def _weight_correct(logits, batch):
+        inputs, y = batch
+        hit = logits.argmax(dim=1) == y.to(logits.device)
+        return inputs["weight"].to(logits.device)[hit].sum()
+
+    def _listens(self, *hooks):
+        """Whether any callback overrides one of the hooks."""
+        return any(
+            getattr(type(callback), hook) is not getattr(Callback, hook)
+            for _, callback in self.callbacks_
+            for hook in hooks
+        )
+
+    def train_step(self, batch, **fit_params):
+        """One optimizer step; skorch's own where a callback wants gradients."""
+        if self._listens("on_grad_computed"):
+            return super().train_step(batch, **fit_params)
+        step = {}
+
+        def closure():
+            # LBFGS calls this several times; the first loss is the one before
+            # the step.
+            self._zero_grad_optimizer()
+            current = self.train_step_single(batch)
+            step.setdefault("loss", current["loss"])
+            step.setdefault("y_pred", current["y_pred"])
+            return current["loss"]
+
+        self._step_optimizer(closure)
+        return step
+
+    def train_step_single(self, batch, **fit_params):
+        """Forward and backward pass of one batch."""
+        inputs, y = batch
+        logits = self.infer(inputs)
+        loss = self.get_loss(logits, y, X=inputs, training=True)
+        loss.backward()
+        return {"loss": loss, "y_pred": logits}
+
+    def infer(self, x, **fit_params):
+        """Logits of a batch: cast, move, forward."""
+        X = x["X"] if isinstance(x, Mapping) else x
+        X = to_device(X, self.device).to(floating_dtype(self.module_))
+        context = (
+            torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16)
+            if self.autocast_
+            else nullcontext()
+        )
+        with context:
+            return self.module_(X)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Mean of weight times loss over the batch, ``Σ s ℓ / n``.
+
+        The weights have mean 1 over all rows (the estimator sees to that), so
+        this is an unbiased estimate of ``Σ s ℓ / Σ s`` of the whole data;
+        dividing by a batch's own weights would not be.
+        """
+        losses = self.criterion_(y_pred, to_device(y_true, y_pred.device))
+        weight = to_device(X["weight"], losses.device).to(losses.dtype)
+        return (losses * weight).mean()
+
+    def logits(self, rows):
+        """Logits of all rows, ndarray of shape (n_samples, n_classes), float64."""
+        return self.forward(rows).double().numpy()
+
+    def given_probabilities(self, rows):
+        """What the net, as it stands, gives the given labels.
+
+        Returns
+        -------
+        p, y, weight : ndarrays of shape (n_samples,)
+        """
+        log_p = torch.log_softmax(self.forward(rows).double(), dim=1)
+        p = log_p.gather(1, rows.y[:, None])[:, 0].exp()
+        return p.numpy(), rows.y.numpy(), rows.weight.numpy()

@@ -1,0 +1,124 @@
+"""skorch's keyword arguments as parameters of a scikit-learn estimator."""
+
+import difflib
+
+from sklearn_noisy.exceptions import UnknownParameterError
+
+__all__ = ["SkorchParamsMixin"]
+
+# skorch's own names that the estimators pass on.
+PASSED_ON = (
+    "iterator_train",
+    "iterator_valid",
+    "compile",
+    "use_caching",
+    "torch_load_kwargs",
+)
+
+# Groups of skorch's (and of our loss's) parameters: `group__name`.
+GROUPS = (
+    "module",
+    "loss",
+    "optimizer",
+    "iterator_train",
+    "iterator_valid",
+    "callbacks",
+    "compile",
+)
+
+# skorch's names for what the estimators do themselves.
+RESERVED = {
+    "criterion": "use loss (and loss__<name> for its parameters)",
+    "train_split": "use early_stopping and validation_fraction",
+    "classes": "the classes come from y; partial_fit takes classes",
+    "predict_nonlinearity": "the softmax is applied for you; the module returns logits",
+    "dataset": "pass X and y to fit",
+}
+
+
+class SkorchParamsMixin:
+    """Parameters that arrive through ``**kwargs``.
+
+    They are stored as they come and checked by ``fit``, as scikit-learn wants
+    it; ``get_params``, ``set_params``, ``clone`` and ``repr`` know them.
+    """
+
+    def _store_kwargs(self, kwargs):
+        self._kwargs = dict(kwargs)
+
+    def get_params(self, deep=True):
+        """Parameters of this estimator, those of skorch that were set included.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Also the parameters of contained estimators.
+
+        Returns
+        -------
+        dict
+        """
+        return {**super().get_params(deep=deep), **self._kwargs}
+
+    def set_params(self, **params):
+        """Set parameters, by skorch's names too (``module__x``, ``optimizer__x``).
+
+        Parameters
+        ----------
+        **params
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a name is not a parameter.
+        """
+        own = {}
+        for name, value in params.items():
+            group, is_nested, _ = name.partition("__")
+            passed_on = name in PASSED_ON or name in self._kwargs
+            if passed_on or (is_nested and group in self._param_groups()):
+                self._kwargs[name] = value
+            else:
+                own[name] = value
+        super().set_params(**own)
+        return self
+
+    def _param_groups(self):
+        """Groups that this estimator has: `loss` only where there is one."""
+        own = self._get_param_names()
+        return [group for group in GROUPS if group != "loss" or "loss" in own]
+
+    def _params_for(self, group):
+        """``{"x": value}`` of all ``group__x`` that were set."""
+        prefix = group + "__"
+        return {
+            name.removeprefix(prefix): value
+            for name, value in self._kwargs.items()
+            if name.startswith(prefix)
+        }
+
+    def _check_kwargs(self):
+        """Refuse unknown and reserved names, naming the right one."""
+        own = self._get_param_names()
+        groups = self._param_groups()
+        for name in self._kwargs:
+            group, is_nested, rest = name.partition("__")
+            if group in RESERVED:
+                raise UnknownParameterError(
+                    f"{type(self).__name__} does not take {name!r}: {RESERVED[group]}."
+                )
+            if name in PASSED_ON or (is_nested and rest and group in groups):
+                continue
+            known = [*own, *PASSED_ON, *(f"{g}__" for g in groups)]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            # module_x or modulex for module__x
+            near += [f"{g}__{name[len(g) :].lstrip('_')}" for g in groups
+                     if name.startswith(g) and name != g]
+            hint = f" Did you mean {near[-1]!r}?" if near else ""
+            raise UnknownParameterError(
+                f"{type(self).__name__} has no parameter {name!r}.{hint}"
+            )

@@ -1,0 +1,62 @@
+"""The network that is built when the user names none."""
+
+import torch
+from torch import nn
+
+__all__ = ["MLP"]
+
+
+class MLP(nn.Module):
+    """Multilayer perceptron that returns logits.
+
+    Parameters
+    ----------
+    n_features : int
+        Product of a row's shape; rows of any shape are flattened.
+    n_classes : int
+    hidden_layer_sizes : sequence of int, default=(256,)
+        Units of each hidden layer; empty for a linear model.
+    activation : type of nn.Module, default=nn.ReLU
+    dropout : float in [0, 1), default=0.0
+        Fraction of the hidden units dropped in training.
+    input_dropout : float in [0, 1), default=0.0
+        Fraction of the inputs dropped in training.
+    """
+
+    def __init__(
+        self,
+        n_features,
+        n_classes,
+        *,
+        hidden_layer_sizes=(256,),
+        activation=nn.ReLU,
+        dropout=0.0,
+        input_dropout=0.0,
+    ):
+        super().__init__()
+        layers = [nn.Flatten()]
+        if input_dropout:
+            layers.append(nn.Dropout(input_dropout))
+        width = n_features
+        for size in hidden_layer_sizes:
+            layers += [nn.Linear(width, size), activation()]
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            width = size
+        layers.append(nn.Linear(width, n_classes))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, X):
+        """Logits of shape (n_samples, n_classes)."""
+        return self.layers(X)
+
+
+def floating_dtype(module):
+    """dtype of the module's first floating-point weight; float32 if it has none.
+
+    Inputs are cast to it before they enter the module.
+    """
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.is_floating_point():
+            return tensor.dtype
+    return torch.float32
