@@ -2,5 +2,6 @@
 
 from sklearn_noisy._robust_loss import RobustLossClassifier
 from sklearn_noisy._version import __version__
+from sklearn_noisy.label_issues import find_label_issues
 
-__all__ = ["RobustLossClassifier", "__version__"]
+__all__ = ["RobustLossClassifier", "__version__", "find_label_issues"]

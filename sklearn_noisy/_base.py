@@ -30,7 +30,7 @@ from sklearn_noisy._device import resolve_device, seeded_torch
 from sklearn_noisy._net import BestEpoch, NoisyLabelNet
 from sklearn_noisy._params import SkorchParamsMixin
 from sklearn_noisy.exceptions import ModuleOutputError, TrainingDivergedError
-from sklearn_noisy.nn import MLP, Rows, TensorBatches, floating_dtype
+from sklearn_noisy.nn import MLP, Rows, TensorBatches, floating_dtype, root_mean_square
 
 __all__ = ["BaseNoisyLabelClassifier"]
 
@@ -92,7 +92,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 )
             train, valid = self._split(data, self._start(go_on))
             if not go_on:
-                self._set_up(data, len(train.y))
+                self._set_up(data, n_rows=len(data.y))
             self._run(train, valid, self.max_epochs)
             self._after_training()
         return self
@@ -352,8 +352,11 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         if self.module is None:
             factory = MLP
             params.setdefault("dropout", AUTO_DROPOUT if n_rows >= AUTO_MIN_ROWS else 0)
+            if "input_scale" not in params:
+                params["input_scale"] = root_mean_square(_rows(data))
             if precision == "auto" and resolve_device(self.device).type == "cpu":
-                precision = {"f8": "float64"}.get(data.X.dtype.str[1:], "float32")
+                wide = data.X.dtype.kind == "f" and data.X.dtype.itemsize >= 8
+                precision = "float64" if wide else "float32"
         else:
             factory = self.module
         if isinstance(factory, nn.Module):

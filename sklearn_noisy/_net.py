@@ -27,22 +27,22 @@ PREDICTION_BATCH_SIZE = 1024
 class BestEpoch(Callback):
     """Keep the weights of the best epoch on the validation rows; stop in time.
 
-    Without validation rows it does nothing.
+    The best epoch has the highest weighted accuracy on the given labels, among
+    equals the lowest loss. Training stops when for `patience` epochs neither
+    the best accuracy nor the lowest loss was beaten: on few rows accuracy moves
+    in steps while the loss still falls. Without validation rows it does nothing.
 
     Parameters
     ----------
     patience : int
-        Training stops after this many epochs without a better score.
+        In epochs.
     first_epoch : int, default=1
-        Patience is counted from this epoch on at the earliest: a loss that
-        comes on at epoch 20 gets its chance.
+        Patience is counted from this epoch on at the earliest.
 
     Attributes
     ----------
     best_epoch_ : int
         Counted from 1.
-    best_score_ : float
-        Weighted accuracy on the given labels of the validation rows.
     """
 
     def __init__(self, patience, first_epoch=1):
@@ -51,8 +51,11 @@ class BestEpoch(Callback):
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Start to compare anew: the validation rows may be others."""
-        self.best_score_ = -np.inf
         self.best_epoch_ = None
+        self.best_score_ = (-np.inf, -np.inf)
+        self.lowest_loss_ = np.inf
+        self.last_gain_ = len(net.history)
+        self.robust_ = None
         self.state_ = None
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
@@ -60,13 +63,21 @@ class BestEpoch(Callback):
         if dataset_valid is None:
             return
         row = net.history[-1]
-        if row["valid_acc"] > self.best_score_:
-            self.best_score_ = row["valid_acc"]
-            self.best_epoch_ = row["epoch"]
+        epoch, accuracy, loss = row["epoch"], row["valid_acc"], row["valid_loss"]
+        if row.get("robust") != self.robust_:
+            # Another loss: its values do not compare, and it gets its time.
+            self.robust_ = row.get("robust")
+            self.lowest_loss_ = np.inf
+            self.best_score_ = (self.best_score_[0], -np.inf)
+        if (accuracy, -loss) > self.best_score_:
+            self.best_score_ = (accuracy, -loss)
+            self.best_epoch_ = self.last_gain_ = epoch
             self.state_ = copy.deepcopy(net.module_.state_dict())
-        switched = (r["epoch"] for r in net.history if r.get("robust"))
-        since = max(self.best_epoch_, self.first_epoch - 1, next(switched, 1) - 1)
-        net.stop_training_ = row["epoch"] - since >= self.patience
+        if loss < self.lowest_loss_:
+            self.lowest_loss_ = loss
+            self.last_gain_ = epoch
+        since = max(self.last_gain_, self.first_epoch - 1)
+        net.stop_training_ = epoch - since >= self.patience
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Put the best weights back."""

@@ -9,16 +9,12 @@ from torch import nn
 from sklearn_noisy.exceptions import LossWarmUpWarning
 from sklearn_noisy.losses import CrossEntropyLoss
 
-__all__ = ["LossSchedule", "ScheduledLoss", "class_medians"]
+__all__ = ["LossSchedule", "ScheduledLoss", "class_quantiles"]
 
-# A class counts as known when the median probability of its given label is
-# this many times the probability at which the loss stops learning.
-KNOWN_CLASS_FACTOR = 2.0
-
-# An untrained net gives 1/K. A loss that stalls above this fraction of it is
-# not safe from the first epoch on: rows cross the point before the class is
-# learned (see doc/losses.md for the measurements).
-SAFE_START_FRACTION = 0.1
+# Of the probabilities that the rows of one given class have for it. Half of them
+# may be wrong, so the median says little; the upper quarter is right up to 75 %
+# noise.
+KNOWN_CLASS_QUANTILE = 0.75
 
 
 class ScheduledLoss(nn.Module):
@@ -40,28 +36,33 @@ class ScheduledLoss(nn.Module):
         """Loss of each sample, by the loss that is on."""
         return (self.loss if self.active else self.warm_up)(logits, targets)
 
-    def stall_probability(self, n_classes):
-        """The robust loss's :meth:`BaseLoss.stall_probability`, 0 if it has none."""
-        method = getattr(self.loss, "stall_probability", None)
-        return 0.0 if method is None else method(n_classes)
+    def ask(self, question, n_classes, default):
+        """Answer of the robust loss, `default` for a loss that cannot tell.
+
+        The questions are the methods ``stall_probability``,
+        ``known_probability`` and ``safe_at_start`` of :class:`BaseLoss`, which
+        a loss of the user's own need not have.
+        """
+        method = getattr(self.loss, question, None)
+        return default if method is None else method(n_classes)
 
 
-def class_medians(p, y, weight, n_classes):
-    """Weighted median of `p` in each class; NaN for a class without rows.
+def class_quantiles(p, y, weight, n_classes, quantile=KNOWN_CLASS_QUANTILE):
+    """Weighted quantile of `p` in each class; NaN for a class without rows.
 
-    The lower median: the smallest value at which the weights up to it make up
-    half of the total. A row of weight k counts as k rows.
+    The lower quantile: the smallest value at which the weights up to it reach
+    their share of the total. A row of weight k counts as k rows.
     """
-    medians = np.full(n_classes, np.nan)
+    result = np.full(n_classes, np.nan)
     for k in range(n_classes):
         rows = np.flatnonzero(y == k)
         if len(rows):
             rows = rows[np.argsort(p[rows], kind="stable")]
             cumulated = np.cumsum(weight[rows])
             # The slack keeps rounding of the weights from moving a tie.
-            half = 0.5 * cumulated[-1] * (1 - 1e-9)
-            medians[k] = p[rows[np.searchsorted(cumulated, half)]]
-    return medians
+            share = quantile * cumulated[-1] * (1 - 1e-9)
+            result[k] = p[rows[np.searchsorted(cumulated, share)]]
+    return result
 
 
 class LossSchedule(Callback):
@@ -85,7 +86,7 @@ class LossSchedule(Callback):
         """Forget what an earlier training knew."""
         self.switch_epoch_ = None
         # Kept over the calls of partial_fit, a chunk of which may lack a class.
-        self.medians_ = np.zeros(len(self.class_names))
+        self.knowledge_ = np.zeros(len(self.class_names))
         return self
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
@@ -99,58 +100,57 @@ class LossSchedule(Callback):
 
     def _is_due(self, net, epoch, rows):
         n_classes = len(self.class_names)
-        stall = net.criterion_.stall_probability(n_classes)
+        needed = net.criterion_.ask("known_probability", n_classes, default=0.0)
         if self.delay == "auto":
-            if stall == 0:
-                return True
-            return epoch > 1 and self._knows_classes(net, rows, stall)
+            return needed == 0 or (epoch > 1 and self._knows_classes(net, rows, needed))
         if epoch < self.delay:
             return False
-        if stall > 0:
-            self._warn_if_risky(net, epoch, rows, stall)
+        if epoch == 1:
+            if not net.criterion_.ask("safe_at_start", n_classes, default=True):
+                self._warn_early(
+                    net,
+                    f"an untrained net gives each of {n_classes} classes about "
+                    f"{1 / n_classes:.3g}",
+                )
+        elif needed > 0 and not self._knows_classes(net, rows, needed):
+            k = int(self.knowledge_.argmin())
+            self._warn_early(
+                net,
+                f"at epoch {epoch} three quarters of the rows that are given class "
+                f"{self.class_names[k]!r} have at most {self.knowledge_[k]:.3g} for "
+                f"it (delay='auto' waits for {needed:.3g})",
+            )
         return True
 
-    def _knows_classes(self, net, rows, stall):
-        p, y, weight = net.given_probabilities(rows)
-        medians = class_medians(p, y, weight, len(self.class_names))
-        self.medians_ = np.where(np.isnan(medians), self.medians_, medians)
-        return bool((self.medians_ >= KNOWN_CLASS_FACTOR * stall).all())
+    def _knows_classes(self, net, rows, needed):
+        found = class_quantiles(*net.given_probabilities(rows), len(self.class_names))
+        self.knowledge_ = np.where(np.isnan(found), self.knowledge_, found)
+        return bool((self.knowledge_ >= needed).all())
 
-    def _warn_if_risky(self, net, epoch, rows, stall):
-        n_classes = len(self.class_names)
-        if epoch == 1:
-            if stall > SAFE_START_FRACTION / n_classes:
-                warnings.warn(
-                    f"The loss stops learning a label below p = {stall:.3g}, and an "
-                    f"untrained net gives each of {n_classes} classes about "
-                    f"{1 / n_classes:.3g}: classes can get lost for good. Raise "
-                    f"delay={self.delay} (or use delay='auto'), or lower gamma or c.",
-                    LossWarmUpWarning,
-                    stacklevel=2,
-                )
-        elif not self._knows_classes(net, rows, stall):
-            k = int(self.medians_.argmin())
-            warnings.warn(
-                f"At epoch {epoch} the net gives class {self.class_names[k]!r} a "
-                f"median probability of {self.medians_[k]:.3g} where it is the given "
-                f"label; the loss stops learning a label below {stall:.3g}. Raise "
-                f"delay={self.delay} (or use delay='auto'), or lower gamma or c.",
-                LossWarmUpWarning,
-                stacklevel=2,
-            )
+    def _warn_early(self, net, reason):
+        stall = net.criterion_.ask("stall_probability", len(self.class_names), 0.0)
+        warnings.warn(
+            f"Classes can get lost for good: the loss stops learning a label below "
+            f"p = {stall:.3g}, and {reason}. Raise delay={self.delay} (or use "
+            "delay='auto'), or lower gamma or c.",
+            LossWarmUpWarning,
+            stacklevel=2,
+        )
 
-    def warn_if_never(self, n_epochs):
+    def warn_if_never(self, net):
         """Say so when training ended before the robust loss came on."""
         if self.switch_epoch_ is not None:
             return
+        n_epochs = len(net.history)
         if self.delay == "auto":
-            k = int(self.medians_.argmin())
+            k = int(self.knowledge_.argmin())
+            needed = net.criterion_.ask("known_probability", len(self.class_names), 0.0)
             reason = (
-                f"after {n_epochs} epochs the net does not know class "
-                f"{self.class_names[k]!r} well enough (delay='auto' waits until the "
-                "median probability of every given class is "
-                f"{KNOWN_CLASS_FACTOR:g} times the point below which the loss stops "
-                "learning). Raise max_epochs or lr, lower gamma or c, or set delay"
+                f"delay='auto' waits until the net knows every class, and after "
+                f"{n_epochs} epochs three quarters of the rows that are given class "
+                f"{self.class_names[k]!r} have at most {self.knowledge_[k]:.3g} for "
+                f"it, less than {needed:.3g}. Raise max_epochs or lr, lower gamma or "
+                "c, or set delay"
             )
         else:
             reason = (

@@ -135,6 +135,19 @@ class BaseLoss(nn.Module):
         """
         return 0.0
 
+    def known_probability(self, n_classes):
+        """Probability that says: the net knows this class, the loss may come on.
+
+        It is compared with the upper quartile, over the rows that are given a
+        class, of the probability of that class (doc/losses.md tells how it was
+        chosen). Zero: the loss may come on at any time.
+        """
+        return 0.0
+
+    def safe_at_start(self, n_classes):
+        """Whether an untrained net, which gives every class 1/K, loses none."""
+        return True
+
 
 class CrossEntropyLoss(BaseLoss):
     r"""Cross-entropy :math:`-\log p_t`: the yardstick, not robust."""
@@ -211,8 +224,34 @@ class BlurryLoss(BaseLoss):
         gamma = self._gamma(n_classes)
         return math.exp(-1.0 / gamma) if gamma > 0 else 0.0
 
+    def known_probability(self, n_classes):
+        # Below the stalling point rows are pushed away, so a class must be well
+        # above it: a quarter of the way down from 1, in logarithms.
+        return self.stall_probability(n_classes) ** 0.25
 
-class PiecewiseZeroLoss(BaseLoss):
+    def safe_at_start(self, n_classes):
+        return self.stall_probability(n_classes) <= 0.1 / n_classes
+
+
+class _CutOffLoss(BaseLoss):
+    """A loss that has no gradient below a cut-off `c`."""
+
+    def __init__(self, c=0.05):
+        super().__init__()
+        self.c = _check_number("c", c, 0, 1, closed="neither")
+
+    def stall_probability(self, n_classes):
+        return self.c
+
+    def known_probability(self, n_classes):
+        # Rows below c are left alone, not pushed away: twice c is enough.
+        return min(2 * self.c, (1 + self.c) / 2)
+
+    def safe_at_start(self, n_classes):
+        return self.c <= 0.5 / n_classes
+
+
+class PiecewiseZeroLoss(_CutOffLoss):
     r"""Cross-entropy where :math:`p_t > c`, zero elsewhere [1]_.
 
     Rows whose label the net finds less likely than `c` are left out.
@@ -223,18 +262,11 @@ class PiecewiseZeroLoss(BaseLoss):
         Cut-off, a probability.
     """
 
-    def __init__(self, c=0.05):
-        super().__init__()
-        self.c = _check_number("c", c, 0, 1, closed="neither")
-
     def label_loss(self, log_p_label, log_p):
         return torch.where(log_p_label > math.log(self.c), -log_p_label, 0.0)
 
-    def stall_probability(self, n_classes):
-        return self.c
 
-
-class ClippedLoss(BaseLoss):
+class ClippedLoss(_CutOffLoss):
     r"""Cross-entropy cut off at the top: :math:`\min(-\log p_t, -\log c)`.
 
     Its gradient is that of :class:`PiecewiseZeroLoss` with the same `c`; its
@@ -246,16 +278,9 @@ class ClippedLoss(BaseLoss):
         Cut-off, a probability.
     """
 
-    def __init__(self, c=0.05):
-        super().__init__()
-        self.c = _check_number("c", c, 0, 1, closed="neither")
-
     def label_loss(self, log_p_label, log_p):
         cut = math.log(self.c)
         return torch.where(log_p_label > cut, -log_p_label, -cut)
-
-    def stall_probability(self, n_classes):
-        return self.c
 
 
 class UniformMixingLoss(BaseLoss):

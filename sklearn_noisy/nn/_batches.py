@@ -11,7 +11,7 @@ import torch
 from scipy import sparse
 from torch.utils.data import Dataset
 
-__all__ = ["Rows", "TensorBatches"]
+__all__ = ["Rows", "TensorBatches", "root_mean_square"]
 
 # What torch can index and cast; anything else numeric becomes float32 first.
 _TORCH_DTYPES = {
@@ -78,6 +78,19 @@ class Rows(Dataset):
         else:
             X = self.X[index]
         return {"X": X, "weight": self.weight[index]}, self.y[index]
+
+
+def root_mean_square(rows, chunk_size=4096):
+    """Root mean square of all entries of ``rows.X``, weighted by row; 1 for zeros.
+
+    The rows are converted chunk by chunk, so that bytes stay bytes.
+    """
+    total = 0.0
+    for start in range(0, len(rows), chunk_size):
+        inputs, _ = rows.batch(slice(start, start + chunk_size))
+        squares = inputs["X"].double().flatten(1).square().mean(dim=1)
+        total += float(squares @ inputs["weight"])
+    return (total / float(rows.weight.sum())) ** 0.5 or 1.0
 
 
 class TensorBatches:

@@ -21,6 +21,10 @@ class MLP(nn.Module):
         Fraction of the hidden units dropped in training.
     input_dropout : float in [0, 1), default=0.0
         Fraction of the inputs dropped in training.
+    input_scale : float > 0, default=1.0
+        The inputs are divided by it. The estimators give the root mean square
+        of the training rows, so that pixels may come as 0 to 255; it does not
+        replace scaling columns of different units.
     """
 
     def __init__(
@@ -32,8 +36,10 @@ class MLP(nn.Module):
         activation=nn.ReLU,
         dropout=0.0,
         input_dropout=0.0,
+        input_scale=1.0,
     ):
         super().__init__()
+        self.input_scale = input_scale
         layers = [nn.Flatten()]
         if input_dropout:
             layers.append(nn.Dropout(input_dropout))
@@ -48,7 +54,7 @@ class MLP(nn.Module):
 
     def forward(self, X):
         """Logits of shape (n_samples, n_classes)."""
-        return self.layers(X)
+        return self.layers(X / self.input_scale)
 
 
 def floating_dtype(module):

@@ -1,0 +1,36 @@
+"""scikit-learn's estimator checks at the defaults, for every loss.
+
+    python benchmarks/check_estimators.py
+"""
+
+import os
+import warnings
+
+# Before scipy is imported: without it scikit-learn skips a check.
+os.environ["SCIPY_ARRAY_API"] = "1"
+
+from _common import markdown_table  # noqa: E402
+from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
+
+from sklearn_noisy import RobustLossClassifier  # noqa: E402
+from sklearn_noisy.losses import LOSSES  # noqa: E402
+
+STATUSES = ("passed", "failed", "xfail", "skipped")
+
+
+def main():
+    table = []
+    for loss in LOSSES:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results = check_estimator(RobustLossClassifier(loss=loss), on_fail=None)
+        counts = [sum(r["status"] == status for r in results) for status in STATUSES]
+        table.append([f"`{loss}`", *counts])
+        for result in results:
+            if result["status"] in ("failed", "skipped"):
+                print(loss, result["status"], result["check_name"], result["exception"])
+    print(markdown_table(["loss", *STATUSES], table))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""Labels made wrong on purpose, so that methods can be tested."""
+
+from collections.abc import Mapping
+from numbers import Real
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import column_or_1d
+
+__all__ = ["corrupt_labels", "make_noise_matrix"]
+
+KINDS = ("symmetric", "uniform", "pair", "asymmetric", "random")
+
+
+def _check_rate(noise_rate):
+    if isinstance(noise_rate, bool) or not isinstance(noise_rate, Real):
+        raise TypeError(f"noise_rate must be a number in [0, 1), got {noise_rate!r}.")
+    if not 0 <= noise_rate < 1:
+        raise ValueError(f"noise_rate must be in [0, 1), got {noise_rate!r}.")
+    return float(noise_rate)
+
+
+def make_noise_matrix(
+    n_classes, noise_rate, kind="symmetric", *, class_map=None, random_state=None
+):
+    r"""Noise matrix :math:`Q_{ji} = P(\text{given label } j \mid \text{true label } i)`.
+
+    Parameters
+    ----------
+    n_classes : int >= 2
+        :math:`K`.
+    noise_rate : float in [0, 1)
+        :math:`\rho`: the probability that a label changes, for every class
+        (``"asymmetric"``: for every class in `class_map`). For ``"uniform"``
+        it is :math:`\varepsilon`, the probability that a label is drawn anew
+        over all K classes, so that :math:`\varepsilon(K-1)/K` really change.
+    kind : {"symmetric", "uniform", "pair", "asymmetric", "random"}, \
+            default="symmetric"
+        Where a changed label goes: to every other class alike
+        (``"symmetric"``, and ``"uniform"``, which counts differently), to the
+        next class (``"pair"``), to the class that `class_map` names
+        (``"asymmetric"``), or to the other classes in proportions drawn
+        uniformly from the simplex for each class (``"random"``).
+    class_map : dict {int: int}, default=None
+        For ``"asymmetric"``: true class to wrong class, by index.
+    random_state : int, RandomState instance or None, default=None
+        For ``"random"``.
+
+    Returns
+    -------
+    ndarray of shape (n_classes, n_classes)
+        Columns sum to 1.
+
+    Raises
+    ------
+    ValueError
+        For an unknown `kind`, a rate outside [0, 1), a class in `class_map`
+        that does not exist, or a `class_map` that is missing or not wanted.
+    TypeError
+        If `noise_rate` is not a number or `class_map` is not a mapping.
+
+    Examples
+    --------
+    >>> from sklearn_noisy.datasets import make_noise_matrix
+    >>> make_noise_matrix(3, 0.25, kind="pair")
+    array([[0.75, 0.  , 0.25],
+           [0.25, 0.75, 0.  ],
+           [0.  , 0.25, 0.75]])
+    """
+    if isinstance(n_classes, bool) or not isinstance(n_classes, (int, np.integer)):
+        raise TypeError(f"n_classes must be an integer >= 2, got {n_classes!r}.")
+    if n_classes < 2:
+        raise ValueError(f"n_classes must be an integer >= 2, got {n_classes!r}.")
+    rate = _check_rate(noise_rate)
+    if kind not in KINDS:
+        raise ValueError(
+            f"kind must be one of {', '.join(map(repr, KINDS))}; got {kind!r}."
+        )
+    if (class_map is not None) != (kind == "asymmetric"):
+        raise ValueError(
+            "class_map goes with kind='asymmetric' and only with it; got "
+            f"kind={kind!r}, class_map={class_map!r}."
+        )
+    eye = np.eye(n_classes)
+    if kind == "uniform":
+        return (1 - rate) * eye + rate / n_classes
+    if kind == "symmetric":
+        wrong = (1 - eye) / (n_classes - 1)
+    elif kind == "pair":
+        wrong = np.roll(eye, 1, axis=0)
+    elif kind == "asymmetric":
+        wrong = _class_map_matrix(class_map, n_classes)
+    else:
+        rng = check_random_state(random_state)
+        wrong = np.zeros((n_classes, n_classes))
+        for i in range(n_classes):
+            others = np.delete(np.arange(n_classes), i)
+            wrong[others, i] = rng.dirichlet(np.ones(n_classes - 1))
+    return (1 - rate) * eye + rate * wrong
+
+
+def _class_map_matrix(class_map, n_classes):
+    if not isinstance(class_map, Mapping):
+        raise TypeError(f"class_map must be a dict, got {class_map!r}.")
+    wrong = np.eye(n_classes)
+    for true, given in class_map.items():
+        for label in (true, given):
+            if label not in range(n_classes):
+                raise ValueError(
+                    f"class_map names class {label!r}; the classes are the indices "
+                    f"0 to {n_classes - 1}."
+                )
+        wrong[:, true] = 0
+        wrong[given, true] = 1
+    return wrong
+
+
+def _check_matrix(noise_matrix, classes):
+    Q = np.asarray(noise_matrix, dtype=np.float64)
+    shape = (len(classes), len(classes))
+    if Q.shape != shape:
+        raise ValueError(
+            f"noise_matrix must have shape {shape} for the {len(classes)} classes "
+            f"of y; got {Q.shape}."
+        )
+    if not np.isfinite(Q).all() or (Q < 0).any():
+        raise ValueError("noise_matrix must be finite and non-negative.")
+    off = Q.sum(axis=0) - 1
+    worst = int(np.abs(off).argmax())
+    if abs(off[worst]) > 1e-6:
+        raise ValueError(
+            "noise_matrix must have columns that sum to 1 (Q[j, i] = P(given j | "
+            f"true i)); column {worst} sums to {1 + off[worst]:.6g}."
+        )
+    return Q / Q.sum(axis=0)
+
+
+def corrupt_labels(
+    y,
+    noise_matrix=None,
+    *,
+    noise_rate=None,
+    kind="symmetric",
+    exact=False,
+    return_mask=False,
+    random_state=None,
+):
+    """Make labels wrong, with the probabilities of a noise matrix.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        True labels of any type.
+    noise_matrix : array-like of shape (n_classes, n_classes), default=None
+        ``Q[j, i] = P(given j | true i)``, the classes in sorted order. None
+        builds it from `noise_rate` and `kind`.
+    noise_rate : float in [0, 1), default=None
+        See :func:`make_noise_matrix`.
+    kind : {"symmetric", "uniform", "pair", "random"}, default="symmetric"
+        See :func:`make_noise_matrix`. (For ``"asymmetric"`` build the matrix
+        there and pass it.)
+    exact : bool, default=False
+        Instead of drawing every label by itself, change exactly
+        ``round(sum_i n_i (1 - Q[i, i]))`` labels, in every class the expected
+        number, up to rounding.
+    return_mask : bool, default=False
+        Also return which labels changed; its mean is the realised rate.
+    random_state : int, RandomState instance or None, default=None
+
+    Returns
+    -------
+    y_given : ndarray of shape (n_samples,), or Series if `y` is one
+    changed : bool ndarray of shape (n_samples,)
+        Only with `return_mask`.
+
+    Raises
+    ------
+    ValueError
+        If neither or both of `noise_matrix` and `noise_rate` are given, or one
+        of them is impossible.
+
+    Examples
+    --------
+    >>> from sklearn_noisy.datasets import corrupt_labels
+    >>> y = ["cat", "dog"] * 5
+    >>> y_given, changed = corrupt_labels(
+    ...     y, noise_rate=0.2, exact=True, return_mask=True, random_state=0)
+    >>> int(changed.sum())
+    2
+    """
+    labels = column_or_1d(y)
+    classes, codes = np.unique(labels, return_inverse=True)
+    rng = check_random_state(random_state)
+    if (noise_matrix is None) == (noise_rate is None):
+        raise ValueError("Give either noise_matrix or noise_rate, and not both.")
+    if noise_matrix is None:
+        if kind == "asymmetric":
+            raise ValueError(
+                "kind='asymmetric' needs a class_map: pass "
+                "noise_matrix=make_noise_matrix(n_classes, noise_rate, 'asymmetric', "
+                "class_map=...)."
+            )
+        noise_matrix = make_noise_matrix(
+            len(classes), noise_rate, kind, random_state=rng
+        )
+    Q = _check_matrix(noise_matrix, classes)
+    given = (_draw_exact if exact else _draw)(codes, Q, rng)
+    y_given = classes[given]
+    if hasattr(y, "iloc"):
+        y_given = type(y)(y_given, index=y.index, name=y.name)
+    return (y_given, given != codes) if return_mask else y_given
+
+
+def _draw(codes, Q, rng):
+    """Each label by itself."""
+    cumulated = Q.cumsum(axis=0)[:, codes]
+    # Rounding may leave the last sum just below 1.
+    return np.minimum((rng.random_sample(len(codes)) > cumulated).sum(axis=0), len(Q) - 1)
+
+
+def _round_to_total(expected, total, rng):
+    """Non-negative integers near `expected` that sum to `total`."""
+    counts = np.floor(expected).astype(int)
+    order = np.lexsort((rng.random_sample(len(counts)), counts - expected))
+    counts[order[: total - counts.sum()]] += 1
+    return counts
+
+
+def _draw_exact(codes, Q, rng):
+    """The expected number of changes, at random rows."""
+    n_rows = np.bincount(codes, minlength=len(Q))
+    leave = n_rows * (1 - np.diag(Q))
+    n_leave = _round_to_total(leave, int(round(leave.sum())), rng)
+    given = codes.copy()
+    for i in np.flatnonzero(n_leave):
+        wrong = Q[:, i].copy()
+        wrong[i] = 0
+        targets = _round_to_total(n_leave[i] * wrong / wrong.sum(), n_leave[i], rng)
+        rows = rng.permutation(np.flatnonzero(codes == i))[: n_leave[i]]
+        given[rows] = np.repeat(np.arange(len(Q)), targets)
+    return given

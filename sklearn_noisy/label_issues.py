@@ -1,0 +1,304 @@
+"""Which labels are wrong: out-of-fold probabilities, then cleanlab's filters."""
+
+import inspect
+
+import numpy as np
+import pandas as pd
+from cleanlab.filter import find_label_issues as cleanlab_filter
+from cleanlab.rank import get_label_quality_scores
+from joblib import Parallel, delayed
+from scipy.optimize import nnls
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.model_selection import check_cv
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array, indexable
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+from tqdm import tqdm
+
+from sklearn_noisy._data import check_sample_weight
+
+__all__ = ["find_label_issues"]
+
+FILTERS = (
+    "both",
+    "prune_by_noise_rate",
+    "prune_by_class",
+    "confident_learning",
+    "predicted_neq_given",
+    "low_normalized_margin",
+    "low_self_confidence",
+)
+
+
+def find_label_issues(
+    estimator,
+    X,
+    y,
+    *,
+    cv=5,
+    filter_by="both",
+    noise_matrix=None,
+    pred_probs=None,
+    sample_weight=None,
+    n_jobs=None,
+    verbose=0,
+):
+    """Find the rows whose given label is probably wrong.
+
+    Every row is judged by a model that did not train on it. Its probabilities
+    go through cleanlab's filters [1]_.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Any scikit-learn classifier with ``predict_proba``; it is cloned, not
+        fitted. None if `pred_probs` are given.
+    X : array-like of shape (n_samples, ...)
+        What `estimator` takes. Only its index is used if `pred_probs` are
+        given; it may then be None.
+    y : array-like of shape (n_samples,)
+        Given labels.
+    cv : int, cross-validation splitter or iterable of splits, default=5
+        An integer is the number of shuffled stratified folds.
+    filter_by : {"both", "prune_by_noise_rate", "prune_by_class", \
+            "confident_learning", "predicted_neq_given", \
+            "low_normalized_margin", "low_self_confidence"}, default="both"
+        cleanlab's filter. ``"both"`` keeps the rows that *prune by noise rate*
+        and *prune by class* agree on.
+    noise_matrix : array-like of shape (n_classes, n_classes), default=None
+        ``Q[j, i] = P(given j | true i)``, the classes in sorted order. The
+        joint distribution of given and true labels, which tells the two
+        pruning filters how many rows to prune, is then built from it; None
+        lets cleanlab estimate it from the probabilities.
+    pred_probs : array-like of shape (n_samples, n_classes), default=None
+        Out-of-fold probabilities, if you have them: column k belongs to the
+        k-th class in sorted order.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Passed to ``estimator.fit`` in each fold.
+    n_jobs : int, default=None
+        Folds that are fitted at the same time.
+    verbose : int, default=0
+        Above 0, a progress bar over the folds (on stderr).
+
+    Returns
+    -------
+    DataFrame of shape (n_samples, 4)
+        ``is_label_issue`` (bool), ``label_quality`` (the probability of the
+        given label: the lower, the worse), ``given_label`` and
+        ``predicted_label``; indexed as `X` if that is a DataFrame.
+
+    Raises
+    ------
+    ValueError
+        If an argument does not fit the data, or a `noise_matrix` comes with a
+        filter that does not use it.
+    TypeError
+        If `estimator` is no classifier with ``predict_proba``, or its ``fit``
+        takes no `sample_weight` and one is given.
+
+    Notes
+    -----
+    A class that the training part of a fold lacks has probability 0 there.
+
+    References
+    ----------
+    .. [1] C. Northcutt, L. Jiang, I. Chuang, "Confident learning: estimating
+       uncertainty in dataset labels", JAIR 2021.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_noisy import find_label_issues
+    >>> from sklearn_noisy.datasets import corrupt_labels
+    >>> X, y = load_iris(return_X_y=True)
+    >>> y_given = corrupt_labels(y, noise_rate=0.2, exact=True, random_state=0)
+    >>> issues = find_label_issues(LogisticRegression(max_iter=1000), X, y_given)
+    >>> list(issues.columns)
+    ['is_label_issue', 'label_quality', 'given_label', 'predicted_label']
+    """
+    if filter_by not in FILTERS:
+        raise ValueError(
+            f"filter_by must be one of {', '.join(map(repr, FILTERS))}; got "
+            f"{filter_by!r}."
+        )
+    labels = column_or_1d(y, warn=True)
+    check_classification_targets(labels)
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"y must hold at least two classes; got {classes.tolist()}.")
+    counts = _joint_counts(noise_matrix, codes, classes, filter_by)
+    if pred_probs is None:
+        pred_probs = _out_of_fold(
+            estimator, X, labels, classes, cv, sample_weight, n_jobs, verbose
+        )
+    else:
+        pred_probs = _check_pred_probs(pred_probs, len(labels), len(classes))
+    is_issue = cleanlab_filter(
+        labels=codes,
+        pred_probs=pred_probs,
+        filter_by=filter_by,
+        confident_joint=counts,
+        # cleanlab forks processes for what takes milliseconds.
+        n_jobs=1,
+    )
+    return pd.DataFrame(
+        {
+            "is_label_issue": is_issue,
+            "label_quality": get_label_quality_scores(codes, pred_probs),
+            "given_label": labels,
+            "predicted_label": classes[pred_probs.argmax(axis=1)],
+        },
+        index=getattr(X, "index", None),
+    )
+
+
+def _check_pred_probs(pred_probs, n_samples, n_classes):
+    pred_probs = check_array(pred_probs, dtype=np.float64, input_name="pred_probs")
+    if pred_probs.shape != (n_samples, n_classes):
+        raise ValueError(
+            f"pred_probs must have shape ({n_samples}, {n_classes}): a row for each "
+            f"of y, a column for each class of y; got {pred_probs.shape}."
+        )
+    if (pred_probs < 0).any() or (pred_probs > 1 + 1e-6).any():
+        raise ValueError(
+            "pred_probs must lie in [0, 1]; got values from "
+            f"{pred_probs.min():.3g} to {pred_probs.max():.3g}."
+        )
+    return pred_probs
+
+
+def _joint_counts(noise_matrix, codes, classes, filter_by):
+    """Expected counts of (given label, true label) from a noise matrix.
+
+    With ``Q[j, i] = P(given j | true i)`` and the given labels' frequencies
+    f = Q π, the true classes' frequencies π are the non-negative least-squares
+    solution; the joint is Q diag(π), with its rows scaled to the counts of the
+    given labels that were seen.
+    """
+    if noise_matrix is None:
+        return None
+    if not filter_by.startswith("prune") and filter_by != "both":
+        raise ValueError(
+            "noise_matrix is used by filter_by='both', 'prune_by_noise_rate' and "
+            f"'prune_by_class'; got filter_by={filter_by!r}."
+        )
+    Q = check_array(noise_matrix, dtype=np.float64, input_name="noise_matrix")
+    n_classes = len(classes)
+    if Q.shape != (n_classes, n_classes):
+        raise ValueError(
+            f"noise_matrix must have shape ({n_classes}, {n_classes}) for the "
+            f"{n_classes} classes of y; got {Q.shape}."
+        )
+    off = Q.sum(axis=0) - 1
+    if (Q < 0).any() or np.abs(off).max() > 1e-6:
+        raise ValueError(
+            "noise_matrix must be non-negative with columns that sum to 1 "
+            "(Q[j, i] = P(given j | true i)); the sums are "
+            f"{np.array2string(off + 1, precision=4)}."
+        )
+    given = np.bincount(codes, minlength=n_classes)
+    prior, _ = nnls(Q, given / given.sum())
+    joint = Q * prior
+    mass = joint.sum(axis=1, keepdims=True)
+    if (mass == 0).any():
+        k = int(np.flatnonzero(mass == 0)[0])
+        raise ValueError(
+            f"noise_matrix gives the label {classes[k]!r} probability 0 for every "
+            f"true class, but {given[k]} rows of y have it."
+        )
+    # Each row rounded so that its sum stays the count of that label.
+    cumulated = np.rint(np.cumsum(joint / mass * given[:, None], axis=1))
+    return np.diff(cumulated, axis=1, prepend=0).astype(int)
+
+
+def _out_of_fold(estimator, X, labels, classes, cv, sample_weight, n_jobs, verbose):
+    """Probabilities of shape (n_samples, n_classes), each row out of fold."""
+    if not (hasattr(estimator, "fit") and hasattr(estimator, "predict_proba")):
+        raise TypeError(
+            "estimator must be a classifier with fit and predict_proba; got "
+            f"{estimator!r}."
+        )
+    X, labels = indexable(X, labels)
+    fit_params = {}
+    if sample_weight is not None:
+        weight = check_sample_weight(sample_weight, len(labels))
+        fit_params[_weight_name(estimator)] = weight
+    splits = _make_splits(cv, X, labels)
+    tasks = (
+        delayed(_fit_predict)(
+            clone(estimator), X, labels, train, test, classes, fit_params
+        )
+        for train, test in splits
+    )
+    results = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+    pred_probs = np.full((len(labels), len(classes)), np.nan)
+    bar = tqdm(results, total=len(splits), desc="folds", disable=not verbose)
+    for (_, test), part in zip(splits, bar, strict=True):
+        pred_probs[test] = part
+    missing = np.isnan(pred_probs).any(axis=1)
+    if missing.any():
+        raise ValueError(
+            f"cv must have every row in a test part; {missing.sum()} of {len(labels)} "
+            "rows are in none."
+        )
+    return pred_probs
+
+
+def _make_splits(cv, X, labels):
+    if isinstance(cv, (int, np.integer)) and not isinstance(cv, bool):
+        if not 2 <= cv <= len(labels):
+            raise ValueError(
+                f"cv must be at least 2 and at most the number of rows, "
+                f"{len(labels)}; got {cv}."
+            )
+        return _stratified_folds(labels, cv)
+    return list(check_cv(cv, labels, classifier=True).split(X, labels))
+
+
+def _stratified_folds(labels, n_folds):
+    """Shuffled stratified folds, also for a class of fewer rows than folds.
+
+    ``StratifiedKFold`` warns about such a class or refuses it; a rare class is
+    a reason to look at its labels, not to stop. The rows, grouped by class, are
+    dealt out to the folds one after another.
+    """
+    rng = np.random.RandomState(0)
+    order = rng.permutation(len(labels))
+    codes = np.unique(labels, return_inverse=True)[1]
+    order = order[np.argsort(codes[order], kind="stable")]
+    fold = np.empty(len(labels), dtype=int)
+    fold[order] = np.arange(len(labels)) % n_folds
+    return [
+        (np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_folds)
+    ]
+
+
+def _weight_name(estimator):
+    """Under which name ``estimator.fit`` takes the weights."""
+    if isinstance(estimator, Pipeline) and not get_config()["enable_metadata_routing"]:
+        return f"{estimator.steps[-1][0]}__sample_weight"
+    accepted = inspect.signature(estimator.fit).parameters.values()
+    if not any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in accepted):
+        raise TypeError(
+            f"sample_weight was given, but {type(estimator).__name__}.fit takes none."
+        )
+    return "sample_weight"
+
+
+def _take(X, rows):
+    if isinstance(X, list):  # of texts, say
+        return [X[i] for i in rows]
+    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+
+
+def _fit_predict(estimator, X, labels, train, test, classes, fit_params):
+    """Probabilities of the test rows, columns as in `classes`."""
+    params = {name: value[train] for name, value in fit_params.items()}
+    estimator.fit(_take(X, train), labels[train], **params)
+    part = np.zeros((len(test), len(classes)))
+    columns = np.searchsorted(classes, estimator.classes_)
+    part[:, columns] = estimator.predict_proba(_take(X, test))
+    return part
