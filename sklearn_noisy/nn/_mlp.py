@@ -14,7 +14,7 @@ class MLP(nn.Module):
     n_features : int
         Product of a row's shape; rows of any shape are flattened.
     n_classes : int
-    hidden_layer_sizes : sequence of int, default=(256,)
+    hidden_layer_sizes : sequence of int, default=(256, 256)
         Units of each hidden layer; empty for a linear model.
     activation : type of nn.Module, default=nn.ReLU
     dropout : float in [0, 1), default=0.0
@@ -32,7 +32,7 @@ class MLP(nn.Module):
         n_features,
         n_classes,
         *,
-        hidden_layer_sizes=(256,),
+        hidden_layer_sizes=(256, 256),
         activation=nn.ReLU,
         dropout=0.0,
         input_dropout=0.0,
