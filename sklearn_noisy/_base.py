@@ -197,7 +197,11 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
     # What a subclass fills in.
 
     def _make_criterion(self, n_classes):
-        """``nn.Module``: logits and encoded targets to one loss per sample."""
+        """``nn.Module``: logits and encoded targets to one loss per sample.
+
+        Its method ``probe`` does the same, by the loss that will be trained
+        with in the end.
+        """
         raise NotImplementedError
 
     def _make_callbacks(self):
@@ -368,7 +372,10 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 )
             module = copy.deepcopy(factory)
         elif callable(factory):
-            accepted = inspect.signature(factory).parameters
+            try:
+                accepted = inspect.signature(factory).parameters
+            except ValueError:  # a builtin type
+                accepted = {}
             sizes = {"n_features": math.prod(data.row_shape), "n_classes": data.n_classes}
             for name, size in sizes.items():
                 if name in accepted:
@@ -395,7 +402,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         with torch.no_grad():
             logits = module(inputs["X"].to(floating_dtype(module)))
             _check_logits(logits, len(y), data.n_classes)
-            losses = criterion(logits, y)
+            losses = criterion.probe(logits, y)
         module.train(was_training)
         if not isinstance(losses, torch.Tensor) or losses.shape != y.shape:
             shape = getattr(losses, "shape", type(losses).__name__)

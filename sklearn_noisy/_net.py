@@ -6,6 +6,7 @@ for callbacks that nobody listens with.
 """
 
 import copy
+import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 
@@ -13,9 +14,11 @@ import numpy as np
 import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EpochTimer, PrintLog
+from skorch.exceptions import DeviceWarning
 from skorch.utils import is_dataset, to_device
 
 from sklearn_noisy.exceptions import TrainingDivergedError
+from sklearn_noisy.losses import log_softmax
 from sklearn_noisy.nn import Rows, TensorBatches, floating_dtype
 
 __all__ = ["BestEpoch", "NoisyLabelNet"]
@@ -98,6 +101,8 @@ class NoisyLabelNet(NeuralNetClassifier):
     autocast_ = False
     stop_training_ = False
     validation_rows_ = None
+    # A list while somebody wants to know what training gives the given labels.
+    given_ = None
 
     @property
     def _default_callbacks(self):
@@ -110,6 +115,18 @@ class NoisyLabelNet(NeuralNetClassifier):
         memo[id(self)] = new
         new.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return new
+
+    def __setstate__(self, state):
+        # skorch warns twice of a device that is not there any more.
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            super().__setstate__(state)
+        first = next((w for w in caught if w.category is DeviceWarning), None)
+        for warning in caught:
+            if warning.category is not DeviceWarning or warning is first:
+                warnings.warn_explicit(
+                    warning.message, warning.category, warning.filename, warning.lineno
+                )
 
     def train(self, rows, validation_rows=None, epochs=None):
         """Train on `rows`, from the present weights on.
@@ -252,7 +269,11 @@ class NoisyLabelNet(NeuralNetClassifier):
         this is an unbiased estimate of ``Σ s ℓ / Σ s`` of the whole data;
         dividing by a batch's own weights would not be.
         """
-        losses = self.criterion_(y_pred, to_device(y_true, y_pred.device))
+        y_true = to_device(y_true, y_pred.device)
+        losses = self.criterion_(y_pred, y_true)
+        if training and self.given_ is not None:
+            p = log_softmax(y_pred.detach()).gather(1, y_true[:, None])[:, 0].exp()
+            self.given_.append((p, y_true, X["weight"]))
         weight = to_device(X["weight"], losses.device).to(losses.dtype)
         return (losses * weight).mean()
 
@@ -260,13 +281,16 @@ class NoisyLabelNet(NeuralNetClassifier):
         """Logits of all rows, ndarray of shape (n_samples, n_classes), float64."""
         return self.forward(rows).double().numpy()
 
-    def given_probabilities(self, rows):
-        """What the net, as it stands, gives the given labels.
+    def given_probabilities(self):
+        """What the rows of the last epoch got for their labels, and stop recording.
+
+        As they came up in training: under dropout a net is less sure than
+        without, and it is training that a label must survive.
 
         Returns
         -------
         p, y, weight : ndarrays of shape (n_samples,)
         """
-        log_p = torch.log_softmax(self.forward(rows).double(), dim=1)
-        p = log_p.gather(1, rows.y[:, None])[:, 0].exp()
-        return p.numpy(), rows.y.numpy(), rows.weight.numpy()
+        columns = zip(*self.given_, strict=True)
+        self.given_ = None
+        return tuple(torch.cat(parts).cpu().double().numpy() for parts in columns)

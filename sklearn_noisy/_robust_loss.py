@@ -48,8 +48,8 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         0.05). Other losses ignore it.
     delay : int or "auto", default="auto"
         First epoch, counted from 1, of the loss; before it, cross-entropy.
-        0 and 1 both mean at once. ``"auto"``: as soon as the net knows every
-        class, and at once for losses that need no start.
+        0 and 1 both mean at once. ``"auto"``: in every epoch before which the
+        net knew every class, and at once for losses that need no start.
     optimizer : torch optimizer class, default=torch.optim.Adam
         Its parameters are ``optimizer__<name>``.
     lr : float, default=1e-3

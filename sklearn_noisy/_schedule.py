@@ -36,6 +36,10 @@ class ScheduledLoss(nn.Module):
         """Loss of each sample, by the loss that is on."""
         return (self.loss if self.active else self.warm_up)(logits, targets)
 
+    def probe(self, logits, targets):
+        """Loss of each sample by the robust loss, whether it is on or not."""
+        return self.loss(logits, targets)
+
     def ask(self, question, n_classes, default):
         """Answer of the robust loss, `default` for a loss that cannot tell.
 
@@ -71,9 +75,9 @@ class LossSchedule(Callback):
     Parameters
     ----------
     delay : int or "auto"
-        First epoch (counted from 1) of the robust loss. ``"auto"``: at once
-        if the loss can learn from every probability; otherwise after the
-        first epoch at whose end the net knows every given class.
+        First epoch (counted from 1) of the robust loss. ``"auto"``: every
+        epoch if the loss can learn from every probability; otherwise the
+        epochs that follow one in which the net knew every given class.
     class_names : sequence
         What a warning calls the classes.
     """
@@ -93,18 +97,30 @@ class LossSchedule(Callback):
         """Decide on the loss of the epoch that begins, and record it."""
         epoch = len(net.history)
         criterion = net.criterion_
-        if not criterion.active and self._is_due(net, epoch, dataset_train):
-            criterion.active = True
+        needed = criterion.ask("known_probability", len(self.class_names), default=0.0)
+        if net.given_ is not None:
+            self._update_knowledge(net)
+        if self.delay != "auto":
+            active = criterion.active or epoch >= self.delay
+            if active and not criterion.active:
+                self._warn_if_risky(net, epoch, needed)
+        else:
+            # Not once and for all: a high learning rate or dropout can lose a
+            # class that was known, and cross-entropy brings it back.
+            active = bool((self.knowledge_ >= needed).all())
+        if active and self.switch_epoch_ is None:
             self.switch_epoch_ = epoch
-        net.history.record("robust", criterion.active)
+        criterion.active = active
+        watch = needed > 0 and (self.delay == "auto" or not active)
+        net.given_ = [] if watch else None
+        net.history.record("robust", active)
 
-    def _is_due(self, net, epoch, rows):
+    def _update_knowledge(self, net):
+        found = class_quantiles(*net.given_probabilities(), len(self.class_names))
+        self.knowledge_ = np.where(np.isnan(found), self.knowledge_, found)
+
+    def _warn_if_risky(self, net, epoch, needed):
         n_classes = len(self.class_names)
-        needed = net.criterion_.ask("known_probability", n_classes, default=0.0)
-        if self.delay == "auto":
-            return needed == 0 or (epoch > 1 and self._knows_classes(net, rows, needed))
-        if epoch < self.delay:
-            return False
         if epoch == 1:
             if not net.criterion_.ask("safe_at_start", n_classes, default=True):
                 self._warn_early(
@@ -112,7 +128,7 @@ class LossSchedule(Callback):
                     f"an untrained net gives each of {n_classes} classes about "
                     f"{1 / n_classes:.3g}",
                 )
-        elif needed > 0 and not self._knows_classes(net, rows, needed):
+        elif (self.knowledge_ < needed).any():
             k = int(self.knowledge_.argmin())
             self._warn_early(
                 net,
@@ -120,12 +136,6 @@ class LossSchedule(Callback):
                 f"{self.class_names[k]!r} have at most {self.knowledge_[k]:.3g} for "
                 f"it (delay='auto' waits for {needed:.3g})",
             )
-        return True
-
-    def _knows_classes(self, net, rows, needed):
-        found = class_quantiles(*net.given_probabilities(rows), len(self.class_names))
-        self.knowledge_ = np.where(np.isnan(found), self.knowledge_, found)
-        return bool((self.knowledge_ >= needed).all())
 
     def _warn_early(self, net, reason):
         stall = net.criterion_.ask("stall_probability", len(self.class_names), 0.0)

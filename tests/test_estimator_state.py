@@ -34,7 +34,7 @@ class Linear(nn.Module):
 
 
 def classifier(module=None, **params):
-    defaults = {"loss": "generalized_cross_entropy", "lr": 0.02, "max_epochs": 5}
+    defaults = {"loss": "generalized_cross_entropy", "lr": 0.01, "max_epochs": 5}
     return RobustLossClassifier(module, **{**defaults, "random_state": 0, **params})
 
 
@@ -64,7 +64,7 @@ def test_global_generators_are_left_alone(iris, random_state, fails):
     X, y = iris
     clf = classifier(random_state=random_state, module__dropout=0.5)
     if fails:
-        clf.set_params(lr=1e30)
+        clf.set_params(lr=1e200)
     torch.manual_seed(3)
     np.random.seed(3)
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()
@@ -143,7 +143,7 @@ def test_a_net_from_a_gpu_loads_without_one(iris):
     stored = pickle.dumps(clf)
     if torch.cuda.is_available():
         return
-    with pytest.warns(UserWarning, match="CUDA") as caught:
+    with pytest.warns(UserWarning, match="(?i)cuda") as caught:
         loaded = pickle.loads(stored)
     assert len(caught) == 1
     clf.net_.device = "cpu"
@@ -268,13 +268,13 @@ def set_entry(X, value):
         (lambda X, y: (X, np.zeros(len(y))), "at least two classes.*got one class"),
         (lambda X, y: (X, X[:, 0]), "Unknown label type"),
         (lambda X, y: (X[0], y), "Expected 2D array"),
-        (lambda X, y: (X.astype(str), np.array(["a", "b"])[y % 2]), "could not convert")
+        (lambda X, y: (X.astype(str), y), "not compatible with arrays of bytes/strings"),
     ],
 )
 def test_bad_data(iris, change, message):
     X, y = iris
     with pytest.raises(ValueError, match=message):
-        classifier().fit(*change(X.astype("U3") if "convert" in message else X, y))
+        classifier().fit(*change(X, y))
 
 
 @pytest.mark.parametrize(
@@ -376,13 +376,13 @@ def test_callbacks_work_and_are_not_touched(iris):
     assert 0.5 < clf.history_[-1, "renamed"] <= 1
     assert not hasattr(scoring, "y_trues_")
     assert scoring.name == "given_acc"
-    assert clf.net_.optimizer_.param_groups[0]["lr"] == pytest.approx(0.02 * 0.1**2)
+    assert clf.net_.optimizer_.param_groups[0]["lr"] == pytest.approx(0.01 * 0.1**2)
 
 
 def test_batch_scheduler_sees_every_batch(iris):
     X, y = iris
     one_cycle = LRScheduler(
-        torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=25,
+        torch.optim.lr_scheduler.OneCycleLR, max_lr=0.01, total_steps=26,
         step_every="batch",
     )
     clf = classifier(batch_size=32, callbacks=[one_cycle]).fit(X, y)

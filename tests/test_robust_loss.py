@@ -17,7 +17,7 @@ from sklearn_noisy.datasets import corrupt_labels
 
 def classifier(module=None, **params):
     # A loss that is on from the first epoch, as few epochs are trained here.
-    defaults = {"loss": "generalized_cross_entropy", "lr": 0.02, "max_epochs": 10}
+    defaults = {"loss": "generalized_cross_entropy", "lr": 3e-3, "max_epochs": 20}
     return RobustLossClassifier(module, **{**defaults, "random_state": 0, **params})
 
 
@@ -78,7 +78,7 @@ def test_any_numeric_dtype(iris, dtype):
     assert next(clf.module_.parameters()).dtype == expected
     assert clf.predict_proba(X[::-1]).shape == (150, 3)
     if dtype != "bool":
-        assert clf.score(X, y) > 0.8
+        assert clf.score(X, y) > 0.85
 
 
 def test_sparse_rows_train_as_dense_ones(iris):
@@ -158,13 +158,13 @@ def test_module_as_class_factory_and_instance(iris):
 def test_lazy_layers(iris):
     X, y = iris
     module = nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.LazyLinear(3))
-    assert classifier(module, max_epochs=30).fit(X, y).score(X, y) > 0.9
+    assert classifier(module, lr=0.1, loss="focal").fit(X, y).score(X, y) > 0.9
 
 
 def test_weight_k_is_k_rows_for_every_epoch_of_whole_batches(iris):
     X, y = iris
     weight = np.random.RandomState(0).randint(0, 3, len(y))
-    params = {"batch_size": -1, "loss": "blurry", "gamma": 0.4, "max_epochs": 40}
+    params = {"batch_size": -1, "loss": "blurry", "gamma": 0.4, "max_epochs": 60}
     weighted = classifier(**params).fit(X, y, sample_weight=weight)
     repeated = classifier(**params).fit(X.repeat(weight, axis=0), y.repeat(weight))
     np.testing.assert_allclose(
@@ -208,7 +208,7 @@ def test_probabilities_are_exact(iris):
 
 def test_partial_fit(iris):
     X, y = iris
-    clf = classifier(lr=0.02)
+    clf = classifier()
     for epoch in range(12):
         rows = np.arange(len(y)) % 3 != epoch % 3
         clf.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
@@ -315,10 +315,10 @@ def test_grid_search_in_a_pipeline(iris):
 
 def test_gamma_and_c_reach_the_loss(iris):
     X, y = iris
-    params = {"gamma": 0.25, "c": 0.3, "max_epochs": 3}
+    params = {"gamma": 0.25, "c": 0.3}
     with_gamma = classifier(loss="focal", **params).fit(X, y)
     assert with_gamma.net_.criterion_.loss.gamma == 0.25
-    with_c = classifier(loss="clipped", delay=3, **params).fit(X, y)
+    with_c = classifier(loss="clipped", **params).fit(X, y)
     assert with_c.net_.criterion_.loss.c == 0.3
     other = classifier(loss="uniform_mixing", loss__noise_rate=0.1, **params).fit(X, y)
     assert other.net_.criterion_.loss.noise_rate == 0.1
