@@ -1,6 +1,6 @@
 """scikit-learn's estimator checks at the defaults, for every loss.
 
-    python benchmarks/check_estimators.py
+python benchmarks/check_estimators.py
 """
 
 import os
@@ -9,11 +9,11 @@ import warnings
 # Before scipy is imported: without it scikit-learn skips a check.
 os.environ["SCIPY_ARRAY_API"] = "1"
 
-from _common import markdown_table  # noqa: E402
-from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
+from _common import markdown_table
+from sklearn.utils.estimator_checks import check_estimator
 
-from sklearn_noisy import RobustLossClassifier  # noqa: E402
-from sklearn_noisy.losses import LOSSES  # noqa: E402
+from sklearn_noisy import RobustLossClassifier
+from sklearn_noisy.losses import LOSSES
 
 STATUSES = ("passed", "failed", "xfail", "skipped")
 

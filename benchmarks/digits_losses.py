@@ -72,7 +72,9 @@ def main():
     keys = ("noisy_cv", "test", "test_default")
     rows = [[f"`{loss}`", *(column(loss, key) for key in keys)] for loss in LOSSES]
     for name, choice in (("**picked by noisy accuracy**", picked), ("oracle", oracle)):
-        row = [summary([cells[loss, s][k] for s, loss in enumerate(choice)]) for k in keys]
+        row = [
+            summary([cells[loss, s][k] for s, loss in enumerate(choice)]) for k in keys
+        ]
         rows.append([name, *row])
     header = ["loss", "noisy CV accuracy", "test accuracy", "at the defaults"]
     print(markdown_table(header, rows))

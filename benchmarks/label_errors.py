@@ -101,12 +101,16 @@ def show(value, digits=4):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", choices=("mnist", "fashion_mnist"), default="mnist")
+    parser.add_argument(
+        "--dataset", choices=("mnist", "fashion_mnist"), default="mnist"
+    )
     parser.add_argument("--noise-rate", type=float, default=0.2)
     parser.add_argument("--loss", nargs="+", choices=LOSSES, default=["blurry"])
     parser.add_argument("--gamma", type=float, help="of focal and blurry")
     parser.add_argument("--c", type=float, help="of piecewise_zero and clipped")
-    parser.add_argument("--delay", type=int, help="first epoch of the loss; else 'auto'")
+    parser.add_argument(
+        "--delay", type=int, help="first epoch of the loss; else 'auto'"
+    )
     parser.add_argument(
         "--protocol", choices=("in_sample", "out_of_fold"), default="in_sample"
     )

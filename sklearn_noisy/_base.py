@@ -180,7 +180,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
     @property
     def history_(self):
-        """skorch's history: one row per epoch."""
+        """Skorch's history: one row per epoch."""
         return self._fitted_net().history_
 
     @property
@@ -376,7 +376,10 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 accepted = inspect.signature(factory).parameters
             except ValueError:  # a builtin type
                 accepted = {}
-            sizes = {"n_features": math.prod(data.row_shape), "n_classes": data.n_classes}
+            sizes = {
+                "n_features": math.prod(data.row_shape),
+                "n_classes": data.n_classes,
+            }
             for name, size in sizes.items():
                 if name in accepted:
                     params.setdefault(name, size)
@@ -421,11 +424,17 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         }
         batches = settings.setdefault("iterator_train", TensorBatches)
         settings.setdefault("iterator_valid", TensorBatches)
-        if not {"iterator_train__sampler", "iterator_train__batch_sampler"} & {*settings}:
+        if not {"iterator_train__sampler", "iterator_train__batch_sampler"} & {
+            *settings
+        }:
             settings.setdefault("iterator_train__shuffle", True)
         own = {*inspect.signature(TensorBatches).parameters}
-        foreign = [name for name in settings if name.startswith("iterator_train__")
-                   and name.removeprefix("iterator_train__") not in own]
+        foreign = [
+            name
+            for name in settings
+            if name.startswith("iterator_train__")
+            and name.removeprefix("iterator_train__") not in own
+        ]
         if batches is TensorBatches and foreign:
             raise TypeError(
                 f"{foreign[0]} is not a parameter of the default batches, which cut "

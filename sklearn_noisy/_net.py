@@ -206,7 +206,9 @@ class NoisyLabelNet(NeuralNetClassifier):
                 f"Lower lr={self.lr}, scale the features, or choose another loss."
             )
         past = self.history[:-1]
-        best = all(loss < row[prefix + "_loss"] for row in past if prefix + "_loss" in row)
+        best = all(
+            loss < row[prefix + "_loss"] for row in past if prefix + "_loss" in row
+        )
         self.history.record(prefix + "_loss", loss)
         self.history.record(prefix + "_loss_best", bool(best))
 

@@ -116,8 +116,11 @@ class SkorchParamsMixin:
             known = [*own, *PASSED_ON, *(f"{g}__" for g in groups)]
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             # module_x or modulex for module__x
-            near += [f"{g}__{name[len(g) :].lstrip('_')}" for g in groups
-                     if name.startswith(g) and name != g]
+            near += [
+                f"{g}__{name[len(g) :].lstrip('_')}"
+                for g in groups
+                if name.startswith(g) and name != g
+            ]
             hint = f" Did you mean {near[-1]!r}?" if near else ""
             raise UnknownParameterError(
                 f"{type(self).__name__} has no parameter {name!r}.{hint}"

@@ -185,7 +185,11 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
 
     def _make_criterion(self, n_classes):
         params = self._params_for("loss")
-        loss = LOSSES.get(self.loss, self.loss) if isinstance(self.loss, str) else self.loss
+        loss = (
+            LOSSES.get(self.loss, self.loss)
+            if isinstance(self.loss, str)
+            else self.loss
+        )
         if isinstance(loss, type):
             accepted = inspect.signature(loss).parameters
             for name in ("gamma", "c"):

@@ -1,6 +1,7 @@
 """Which labels are wrong: out-of-fold probabilities, then cleanlab's filters."""
 
 import inspect
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -100,7 +101,8 @@ def find_label_issues(
 
     Notes
     -----
-    A class that the training part of a fold lacks has probability 0 there.
+    A class that the training part of a fold lacks has probability 0 there. Of
+    the rows of a class at least one is never an issue.
 
     References
     ----------
@@ -136,14 +138,17 @@ def find_label_issues(
         )
     else:
         pred_probs = _check_pred_probs(pred_probs, len(labels), len(classes))
-    is_issue = cleanlab_filter(
-        labels=codes,
-        pred_probs=pred_probs,
-        filter_by=filter_by,
-        confident_joint=counts,
-        # cleanlab forks processes for what takes milliseconds.
-        n_jobs=1,
-    )
+    with warnings.catch_warnings():
+        # It names the class by its code and an argument that is not ours.
+        warnings.filterwarnings("ignore", "May not flag all label issues in class")
+        is_issue = cleanlab_filter(
+            labels=codes,
+            pred_probs=pred_probs,
+            filter_by=filter_by,
+            confident_joint=counts,
+            # cleanlab forks processes for what takes milliseconds.
+            n_jobs=1,
+        )
     return pd.DataFrame(
         {
             "is_label_issue": is_issue,
@@ -151,7 +156,7 @@ def find_label_issues(
             "given_label": labels,
             "predicted_label": classes[pred_probs.argmax(axis=1)],
         },
-        index=getattr(X, "index", None),
+        index=X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None,
     )
 
 

@@ -39,13 +39,13 @@ import torch
 from torch import nn
 
 __all__ = [
+    "LOSSES",
     "BaseLoss",
     "BlurryLoss",
     "ClippedLoss",
     "CrossEntropyLoss",
     "FocalLoss",
     "GeneralizedCrossEntropyLoss",
-    "LOSSES",
     "LabelSmoothingLoss",
     "MeanAbsoluteErrorLoss",
     "NormalizedCrossEntropyReverseLoss",

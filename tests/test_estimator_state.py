@@ -9,8 +9,13 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from skorch.callbacks import Callback, EarlyStopping, EpochScoring, GradientNormClipping
-from skorch.callbacks import LRScheduler
+from skorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EpochScoring,
+    GradientNormClipping,
+    LRScheduler,
+)
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -51,10 +56,16 @@ def test_same_seed_same_bits(noisy_digits):
     assert same(first, classifier().fit(X, y), X)
     assert same(first, first.fit(X, y), X)
     assert not same(first, classifier(random_state=1).fit(X, y), X)
-    assert not same(classifier(random_state=None).fit(X, y),
-                    classifier(random_state=None).fit(X, y), X)
+    assert not same(
+        classifier(random_state=None).fit(X, y),
+        classifier(random_state=None).fit(X, y),
+        X,
+    )
     rng = np.random.RandomState(0)
-    a, b = classifier(random_state=rng).fit(X, y), classifier(random_state=rng).fit(X, y)
+    a, b = (
+        classifier(random_state=rng).fit(X, y),
+        classifier(random_state=rng).fit(X, y),
+    )
     assert not same(a, b, X)
 
 
@@ -91,7 +102,8 @@ def test_global_seeds_change_nothing(iris):
 
 @pytest.mark.parametrize("module", [None, Linear, Linear(4, 3), nn.Linear(4, 3)])
 @pytest.mark.parametrize(
-    "copied", [lambda e: pickle.loads(pickle.dumps(e)), copy.deepcopy],
+    "copied",
+    [lambda e: pickle.loads(pickle.dumps(e)), copy.deepcopy],
     ids=["pickle", "deepcopy"],
 )
 def test_copies_before_and_after_fit(iris, module, copied):
@@ -120,8 +132,12 @@ def test_deepcopy_of_a_local_module(iris):
 
 def test_clone(iris):
     X, y = iris
-    clf = classifier(Linear, module__scale=2.0, optimizer__weight_decay=1e-3,
-                     callbacks=[("grad", GradientNormClipping(1.0))])
+    clf = classifier(
+        Linear,
+        module__scale=2.0,
+        optimizer__weight_decay=1e-3,
+        callbacks=[("grad", GradientNormClipping(1.0))],
+    )
     clf.fit(X, y)
     twin = clone(clf)
     with pytest.raises(NotFittedError):
@@ -268,7 +284,10 @@ def set_entry(X, value):
         (lambda X, y: (X, np.zeros(len(y))), "at least two classes.*got one class"),
         (lambda X, y: (X, X[:, 0]), "Unknown label type"),
         (lambda X, y: (X[0], y), "Expected 2D array"),
-        (lambda X, y: (X.astype(str), y), "not compatible with arrays of bytes/strings"),
+        (
+            lambda X, y: (X.astype(str), y),
+            "not compatible with arrays of bytes/strings",
+        ),
     ],
 )
 def test_bad_data(iris, change, message):
@@ -382,7 +401,9 @@ def test_callbacks_work_and_are_not_touched(iris):
 def test_batch_scheduler_sees_every_batch(iris):
     X, y = iris
     one_cycle = LRScheduler(
-        torch.optim.lr_scheduler.OneCycleLR, max_lr=0.01, total_steps=26,
+        torch.optim.lr_scheduler.OneCycleLR,
+        max_lr=0.01,
+        total_steps=26,
         step_every="batch",
     )
     clf = classifier(batch_size=32, callbacks=[one_cycle]).fit(X, y)
@@ -411,7 +432,10 @@ def test_skorch_early_stopping(iris):
 def test_data_loader_as_iterator(iris):
     X, y = iris
     clf = classifier(
-        iterator_train=DataLoader, iterator_valid=DataLoader, batch_size=-1, max_epochs=30
+        iterator_train=DataLoader,
+        iterator_valid=DataLoader,
+        batch_size=-1,
+        max_epochs=30,
     ).fit(X, y)
     own = classifier(batch_size=-1, max_epochs=30).fit(X, y)
     # The order within the one batch differs, and nothing else.
@@ -420,8 +444,14 @@ def test_data_loader_as_iterator(iris):
 
 def test_lbfgs(iris):
     X, y = iris
-    clf = classifier(Linear, optimizer=torch.optim.LBFGS, lr=0.5, batch_size=-1,
-                     loss="cross_entropy", max_epochs=5).fit(X, y)
+    clf = classifier(
+        Linear,
+        optimizer=torch.optim.LBFGS,
+        lr=0.5,
+        batch_size=-1,
+        loss="cross_entropy",
+        max_epochs=5,
+    ).fit(X, y)
     assert clf.score(X, y) > 0.95
 
 

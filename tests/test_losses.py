@@ -97,7 +97,9 @@ def test_finite_at_the_ends(name, dtype, gap):
 @pytest.mark.parametrize("gamma", [0.01, 0.5, 1.0, 2.0])
 def test_focal_is_finite_at_one_for_every_exponent(gamma):
     logits = torch.tensor([[200.0, 0.0]])
-    assert torch.isfinite(grad(losses.FocalLoss(gamma), logits, torch.tensor([0]))).all()
+    assert torch.isfinite(
+        grad(losses.FocalLoss(gamma), logits, torch.tensor([0]))
+    ).all()
 
 
 @pytest.mark.parametrize(
@@ -253,7 +255,12 @@ def test_label_smoothing_with_a_prior():
         ("uniform_mixing", {"noise_rate": 1}, ValueError, "noise_rate must be in"),
         ("generalized_cross_entropy", {"q": 1.5}, ValueError, r"q must be in \[0, 1\]"),
         ("symmetric_cross_entropy", {"A": 0}, ValueError, "A must be in"),
-        ("label_smoothing", {"prior": [0.5, 0.6]}, ValueError, "prior must be a vector"),
+        (
+            "label_smoothing",
+            {"prior": [0.5, 0.6]},
+            ValueError,
+            "prior must be a vector",
+        ),
         ("focal", {"gama": 1}, TypeError, "no parameter 'gama'; its parameters: gamma"),
         ("bluury", {}, ValueError, "loss must be one of .*'blurry'.*got 'bluury'"),
         (3, {}, TypeError, "loss must be a name"),

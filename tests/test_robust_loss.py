@@ -66,8 +66,21 @@ def test_boolean_labels(iris):
 
 
 @pytest.mark.parametrize(
-    "dtype", ["bool", "uint8", "int16", "int64", "uint16", "uint64", "f2", "f4", "f8",
-              ">f8", ">i4", "longdouble"]
+    "dtype",
+    [
+        "bool",
+        "uint8",
+        "int16",
+        "int64",
+        "uint16",
+        "uint64",
+        "f2",
+        "f4",
+        "f8",
+        ">f8",
+        ">i4",
+        "longdouble",
+    ],
 )
 def test_any_numeric_dtype(iris, dtype):
     X, y = iris
@@ -106,7 +119,9 @@ class SmallCNN(nn.Module):
     def __init__(self, n_classes, width=4):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(1, width, 3), nn.ReLU(), nn.Flatten(),
+            nn.Conv2d(1, width, 3),
+            nn.ReLU(),
+            nn.Flatten(),
             nn.Linear(36 * width, n_classes),
         )
 
@@ -131,7 +146,9 @@ def test_images(noisy_digits):
     assert clf.n_features_in_ == 8
     assert clf.score(images, y) > 0.9
     assert not hasattr(clf, "feature_names_in_")
-    with pytest.raises(ValueError, match=r"rows of shape \(8, 7\).*fitted on .*\(8, 8\)"):
+    with pytest.raises(
+        ValueError, match=r"rows of shape \(8, 7\).*fitted on .*\(8, 8\)"
+    ):
         clf.predict(images[:, :, :7])
     # The default network flattens.
     assert classifier().fit(images / 16, y_given).module_.layers[1].in_features == 64

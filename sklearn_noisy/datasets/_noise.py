@@ -215,7 +215,9 @@ def _draw(codes, Q, rng):
     """Each label by itself."""
     cumulated = Q.cumsum(axis=0)[:, codes]
     # Rounding may leave the last sum just below 1.
-    return np.minimum((rng.random_sample(len(codes)) > cumulated).sum(axis=0), len(Q) - 1)
+    return np.minimum(
+        (rng.random_sample(len(codes)) > cumulated).sum(axis=0), len(Q) - 1
+    )
 
 
 def _round_to_total(expected, total, rng):

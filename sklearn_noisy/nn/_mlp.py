@@ -58,7 +58,7 @@ class MLP(nn.Module):
 
 
 def floating_dtype(module):
-    """dtype of the module's first floating-point weight; float32 if it has none.
+    """Dtype of the module's first floating-point weight; float32 if it has none.
 
     Inputs are cast to it before they enter the module.
     """

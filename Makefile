@@ -1,0 +1,38 @@
+# Everything happens in a virtual environment of its own.
+VENV ?= .venv
+PYTHON ?= python3
+# The torch build of your choice, for instance TORCH="torch --index-url <address>".
+TORCH ?= torch
+BIN = $(VENV)/bin
+
+.PHONY: install demo test lint format check-estimators clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(TORCH)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $@
+
+# The main job: train on wrong labels and find them.
+demo: install
+	$(BIN)/python examples/plot_label_errors_digits.py
+
+test: demo
+	$(BIN)/python -m pytest -n 2
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# scikit-learn's estimator checks at the defaults, for every loss.
+check-estimators: install
+	$(BIN)/python benchmarks/check_estimators.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,295 @@
+"""Finding wrong labels, by our function and through cleanlab's CleanLearning."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from cleanlab.classification import CleanLearning
+from sklearn import config_context
+from sklearn.datasets import load_iris
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.model_selection import LeaveOneGroupOut, ShuffleSplit, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from sklearn_noisy import RobustLossClassifier, find_label_issues
+from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
+
+NAMES = np.array(["setosa", "versicolor", "virginica"])
+
+
+@pytest.fixture(scope="module")
+def frame():
+    """Iris as a table with a fifth of its labels wrong."""
+    data = load_iris(as_frame=True)
+    order = np.random.RandomState(0).permutation(150)
+    X = data.data.iloc[order].set_index(pd.Index(order + 1000))
+    y = pd.Series(NAMES[data.target.to_numpy()[order]], index=X.index)
+    y_given, changed = corrupt_labels(
+        y, noise_rate=0.2, exact=True, return_mask=True, random_state=0
+    )
+    return X, y_given, changed
+
+
+LOGISTIC = make_pipeline(StandardScaler(), LogisticRegression())
+
+
+def test_finds_the_wrong_digits(noisy_digits):
+    X, y_given, _, changed = noisy_digits
+    clf = RobustLossClassifier(
+        loss="symmetric_cross_entropy",
+        max_epochs=30,
+        lr=3e-3,
+        early_stopping=False,
+        random_state=0,
+    )
+    issues = find_label_issues(clf, X, y_given, cv=3)
+    assert f1_score(changed, issues["is_label_issue"]) > 0.93
+    assert not hasattr(clf, "net_")
+
+
+def test_the_table(frame):
+    X, y_given, changed = frame
+    issues = find_label_issues(LOGISTIC, X, y_given)
+    assert issues.columns.tolist() == [
+        *("is_label_issue", "label_quality", "given_label", "predicted_label")
+    ]
+    assert issues.index.equals(X.index)
+    assert issues["is_label_issue"].dtype == bool
+    assert issues["given_label"].tolist() == y_given.tolist()
+    assert set(issues["predicted_label"]) <= set(NAMES)
+    assert f1_score(changed, issues["is_label_issue"]) > 0.7
+    quality = issues["label_quality"]
+    assert quality[changed].median() < 0.2 < 0.6 < quality[~changed].median()
+    worst = issues.sort_values("label_quality").index[:10]
+    assert issues.loc[worst, "is_label_issue"].all()
+    pd.testing.assert_frame_equal(issues, find_label_issues(LOGISTIC, X, y_given))
+
+
+@pytest.mark.parametrize("n_jobs", [2])
+def test_parallel_folds_and_arrays_give_the_same(frame, n_jobs):
+    X, y_given, _ = frame
+    issues = find_label_issues(LOGISTIC, X, y_given)
+    other = find_label_issues(LOGISTIC, X.to_numpy(), y_given.tolist(), n_jobs=n_jobs)
+    pd.testing.assert_frame_equal(issues.reset_index(drop=True), other)
+
+
+def test_splitters_and_given_probabilities(frame):
+    X, y_given, _ = frame
+    groups = np.arange(150) % 5
+    splits = list(LeaveOneGroupOut().split(X, y_given, groups))
+    expected = find_label_issues(LOGISTIC, X, y_given, cv=splits)
+    pred_probs = cross_val_predict(
+        LOGISTIC, X, y_given, cv=splits, method="predict_proba"
+    )
+    given = find_label_issues(None, X, y_given, pred_probs=pred_probs)
+    pd.testing.assert_frame_equal(given, expected)
+    with pytest.raises(ValueError, match="cv must have every row in a test part"):
+        find_label_issues(LOGISTIC, X, y_given, cv=ShuffleSplit(2, random_state=0))
+
+
+def test_out_of_fold_is_out_of_fold():
+    """A 1-neighbour classifier agrees with every row that it has seen."""
+    rng = np.random.RandomState(0)
+    X, y = rng.randn(100, 5), rng.randint(0, 2, 100)
+    issues = find_label_issues(KNeighborsClassifier(1), X, y)
+    assert 0.3 < (issues["given_label"] == issues["predicted_label"]).mean() < 0.7
+
+
+def test_the_noise_matrix_changes_the_result(frame):
+    X, y_given, changed = frame
+    pred_probs = cross_val_predict(LOGISTIC, X, y_given, cv=5, method="predict_proba")
+    kwargs = {"pred_probs": pred_probs, "filter_by": "prune_by_class"}
+    n_found = [
+        find_label_issues(None, X, y_given, **kwargs, noise_matrix=Q)[
+            "is_label_issue"
+        ].sum()
+        for Q in (np.eye(3), make_noise_matrix(3, 0.1), make_noise_matrix(3, 0.2))
+    ]
+    assert n_found[0] == 0
+    # The count is that of the matrix, less the rows whose prediction is their label.
+    assert 0 < n_found[1] <= 15 < n_found[2] <= 31
+    true_matrix = find_label_issues(
+        None, X, y_given, **kwargs, noise_matrix=make_noise_matrix(3, 0.2)
+    )
+    assert f1_score(changed, true_matrix["is_label_issue"]) > 0.75
+
+
+def test_noise_that_goes_one_way_is_pruned_one_way(frame):
+    X, y_given, _ = frame
+    pred_probs = cross_val_predict(LOGISTIC, X, y_given, cv=5, method="predict_proba")
+    # Only virginica is ever called versicolor.
+    Q = np.array([[1, 0, 0], [0, 1, 0.3], [0, 0, 0.7]])
+    issues = find_label_issues(
+        None,
+        X,
+        y_given,
+        pred_probs=pred_probs,
+        noise_matrix=Q,
+        filter_by="prune_by_noise_rate",
+    )
+    assert set(issues.loc[issues["is_label_issue"], "given_label"]) == {"versicolor"}
+
+
+def test_rare_classes(frame):
+    X, y_given, _ = frame
+    X, y = X.to_numpy(), y_given.to_numpy().astype(object)
+    y[3] = "unique"  # lacks in the training part of its own fold
+    y[[10, 90]] = "twice"
+    issues = find_label_issues(LOGISTIC, X, y)
+    assert issues.loc[3, "given_label"] == "unique"
+    assert issues.loc[3, "label_quality"] == 0
+    assert set(issues["predicted_label"]) <= {*NAMES, "unique", "twice"}
+    clf = RobustLossClassifier(loss="focal", max_epochs=5, random_state=0)
+    assert len(find_label_issues(clf, X, y)) == 150
+
+
+def test_sample_weights_reach_every_fold(frame):
+    X, y_given, _ = frame
+    weight = np.where(y_given == "setosa", 0.0, 1.0)
+    weight[np.flatnonzero(y_given == "setosa")[:10]] = 1e-6
+    issues = find_label_issues(LOGISTIC, X, y_given, sample_weight=weight)
+    assert "setosa" not in set(issues["predicted_label"])
+    plain = LogisticRegression(max_iter=1000)
+    by_name = find_label_issues(plain, X, y_given, sample_weight=weight)
+    assert "setosa" not in set(by_name["predicted_label"])
+    with config_context(enable_metadata_routing=True):
+        routed = make_pipeline(
+            StandardScaler().set_fit_request(sample_weight=False),
+            LogisticRegression().set_fit_request(sample_weight=True),
+        )
+        same = find_label_issues(routed, X, y_given, sample_weight=weight)
+    pd.testing.assert_frame_equal(same, issues)
+    with pytest.raises(TypeError, match="KNeighborsClassifier.fit takes none"):
+        find_label_issues(KNeighborsClassifier(), X, y_given, sample_weight=weight)
+
+
+def test_texts_in_a_list():
+    texts = ["good fine nice", "nice good", "bad awful", "awful poor bad"] * 15
+    y = np.array(["+", "+", "-", "-"] * 15)
+    wrong = np.zeros(60, dtype=bool)
+    wrong[[5, 22, 40]] = True
+    y_given = np.where(wrong, np.where(y == "+", "-", "+"), y)
+    clf = make_pipeline(
+        TfidfVectorizer(),
+        RobustLossClassifier(
+            loss="mean_absolute_error", lr=0.01, max_epochs=20, random_state=0
+        ),
+    )
+    issues = find_label_issues(clf, texts, y_given)
+    np.testing.assert_array_equal(issues["is_label_issue"], wrong)
+
+
+def test_progress_is_shown_when_asked_for(frame, capsys):
+    X, y_given, _ = frame
+    find_label_issues(LOGISTIC, X, y_given, cv=3)
+    assert capsys.readouterr() == ("", "")
+    find_label_issues(LOGISTIC, X, y_given, cv=3, verbose=1)
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "3/3" in output.err
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        ({"filter_by": "worst"}, ValueError, "filter_by must be one of.*got 'worst'"),
+        ({"estimator": LinearSVC()}, TypeError, "fit and predict_proba; got LinearSVC"),
+        ({"estimator": None}, TypeError, "estimator must be a classifier"),
+        ({"cv": 1}, ValueError, "cv must be at least 2"),
+        ({"cv": 151}, ValueError, "at most the number of rows, 150; got 151"),
+        ({"noise_matrix": np.eye(2)}, ValueError, r"must have shape \(3, 3\)"),
+        ({"noise_matrix": np.ones((3, 3))}, ValueError, "columns that sum to 1"),
+        (
+            {"noise_matrix": np.eye(3), "filter_by": "confident_learning"},
+            ValueError,
+            "noise_matrix is used by filter_by='both'",
+        ),
+        (
+            {"noise_matrix": [[1, 1, 0], [0, 0, 0], [0, 0, 1]]},
+            ValueError,
+            "gives the label 'versicolor' probability 0",
+        ),
+        ({"pred_probs": np.ones((150, 2))}, ValueError, r"shape \(150, 3\)"),
+        ({"pred_probs": np.full((150, 3), 2.0)}, ValueError, r"must lie in \[0, 1\]"),
+        ({"sample_weight": -np.ones(150)}, ValueError, "must not be negative"),
+        ({"y": ["a"] * 150}, ValueError, "at least two classes"),
+        ({"y": ["a", "b"]}, ValueError, "inconsistent numbers of samples"),
+        ({"y": np.linspace(0, 1, 150)}, ValueError, "Unknown label type"),
+    ],
+)
+def test_bad_arguments(frame, kwargs, error, message):
+    X, y_given, _ = frame
+    arguments = {"estimator": LOGISTIC, "X": X, "y": y_given, **kwargs}
+    with pytest.raises(error, match=message):
+        find_label_issues(
+            arguments.pop("estimator"),
+            arguments.pop("X"),
+            arguments.pop("y"),
+            **arguments,
+        )
+
+
+# cleanlab's own wrapper, untouched
+
+
+class WeightsSeen(RobustLossClassifier):
+    """Keeps the weights that reach ``fit``."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.weights_ = sample_weight
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.fixture(scope="module")
+def clean_learning(noisy_digits):
+    X, y_given, _, _ = noisy_digits
+    clf = WeightsSeen(
+        loss="symmetric_cross_entropy",
+        max_epochs=30,
+        lr=3e-3,
+        early_stopping=False,
+        random_state=0,
+    )
+    return CleanLearning(clf, cv_n_folds=3, seed=0).fit(X, y_given)
+
+
+def test_clean_learning(clean_learning, noisy_digits):
+    X, _, y, changed = noisy_digits
+    issues = clean_learning.get_label_issues()
+    assert f1_score(changed, issues["is_label_issue"]) > 0.9
+    assert (clean_learning.predict(X) == y).mean() > 0.95
+    assert clean_learning.predict_proba(X).shape == (len(y), 10)
+    assert clean_learning.score(X, y) > 0.95
+
+
+def test_clean_learning_passes_its_weights(clean_learning):
+    weights = clean_learning.clf.weights_
+    kept = ~clean_learning.get_label_issues()["is_label_issue"].to_numpy()
+    assert len(weights) == kept.sum()
+    # One over Q's diagonal, a value for each class.
+    assert set(np.round(weights, 12)) == set(
+        np.round(1 / np.diag(clean_learning.noise_matrix), 12)
+    )
+
+
+def test_clean_learning_passes_weights_of_the_user(noisy_digits):
+    X, y_given, _, _ = noisy_digits
+    X, y_given = X[:300], y_given[:300]
+    weight = np.linspace(1, 2, 300)
+    clf = WeightsSeen(loss="focal", max_epochs=10, random_state=0)
+    wrapper = CleanLearning(clf, cv_n_folds=2, seed=0)
+    wrapper.fit(X, y_given, sample_weight=weight)
+    kept = ~wrapper.get_label_issues()["is_label_issue"].to_numpy()
+    np.testing.assert_array_equal(wrapper.clf.weights_, weight[kept])
+
+
+def test_our_table_goes_into_clean_learning(noisy_digits):
+    X, y_given, y, _ = noisy_digits
+    clf = RobustLossClassifier(loss="cross_entropy", max_epochs=30, random_state=0)
+    issues = find_label_issues(clf, X, y_given, cv=3)
+    wrapper = CleanLearning(clf, seed=0).fit(X, y_given, label_issues=issues)
+    assert wrapper.score(X, y) > 0.93
