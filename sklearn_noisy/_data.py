@@ -162,7 +162,7 @@ def stratified_holdout(y, fraction, rng):
     held = np.floor(wanted).astype(int)
     # Largest remainders; at random among equal ones.
     rest = np.lexsort((rng.random_sample(len(counts)), held - wanted))
-    held[rest[: int(round(wanted.sum())) - held.sum()]] += 1
+    held[rest[: round(wanted.sum()) - held.sum()]] += 1
     held = np.minimum(held, np.maximum(counts - 1, 0))
     mask = np.zeros(len(y), dtype=bool)
     for k, n_held in enumerate(held):

@@ -152,9 +152,9 @@ class NoisyLabelNet(NeuralNetClassifier):
     def get_iterator(self, dataset, training=False):
         """skorch's, with larger batches where there is no gradient."""
         iterator = super().get_iterator(dataset, training=training)
-        if not training and isinstance(iterator, TensorBatches):
-            if "batch_size" not in self.get_params_for("iterator_valid"):
-                iterator.batch_size = max(iterator.batch_size, PREDICTION_BATCH_SIZE)
+        is_own = not training and isinstance(iterator, TensorBatches)
+        if is_own and "batch_size" not in self.get_params_for("iterator_valid"):
+            iterator.batch_size = max(iterator.batch_size, PREDICTION_BATCH_SIZE)
         return iterator
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):

@@ -2,6 +2,7 @@
 
 import io
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,7 @@ def _decode(stream, offset):
     return np.stack(
         [
             np.asarray(Image.open(io.BytesIO(stream[start:stop])))
-            for start, stop in zip(offset[:-1], offset[1:], strict=True)
+            for start, stop in pairwise(offset)
         ]
     )
 

@@ -23,7 +23,7 @@ def _check_rate(noise_rate):
 def make_noise_matrix(
     n_classes, noise_rate, kind="symmetric", *, class_map=None, random_state=None
 ):
-    r"""Noise matrix :math:`Q_{ji} = P(\text{given label } j \mid \text{true label } i)`.
+    r"""Noise matrix :math:`Q_{ji} = P(\text{given } j \mid \text{true } i)`.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def _draw_exact(codes, Q, rng):
     """The expected number of changes, at random rows."""
     n_rows = np.bincount(codes, minlength=len(Q))
     leave = n_rows * (1 - np.diag(Q))
-    n_leave = _round_to_total(leave, int(round(leave.sum())), rng)
+    n_leave = _round_to_total(leave, round(leave.sum()), rng)
     given = codes.copy()
     for i in np.flatnonzero(n_leave):
         wrong = Q[:, i].copy()
