@@ -17,7 +17,7 @@ LOGITS = P.log()[None]
 def by_hand(p, q_all):
     """Each default loss of a label of probability p; q_all: all probabilities."""
     K = len(q_all)
-    g = 1 / math.log(15 * K)
+    g = 1 / math.log(6 * K)
     nce = math.log(p) / sum(map(math.log, q_all))
     return {
         "cross_entropy": -math.log(p),
@@ -203,21 +203,53 @@ def test_symmetric_losses_sum_to_a_constant():
         torch.testing.assert_close(total, total[:1].expand(20))
 
 
+def blurry_slope(loss, p):
+    """d loss / d logit of a label of probability p, of two."""
+    logits = torch.tensor([[p, 1 - p]], dtype=torch.float64).log()
+    return grad(loss, logits, torch.tensor([0]))[0, 0].item()
+
+
 @pytest.mark.parametrize("gamma", [0.2, 0.5])
-def test_blurry_pushes_away_below_its_reversal(gamma):
+def test_blurry_as_published_pushes_away_below_its_reversal(gamma):
+    loss = losses.BlurryLoss(gamma, floor=0)
+    point = math.exp(-1 / gamma)
+    assert loss.stall_probability(2) == pytest.approx(point)
+    assert blurry_slope(loss, point * 0.9) > 0
+    assert blurry_slope(loss, point * 1.1) < 0
+
+
+@pytest.mark.parametrize("gamma", [0.2, 0.5, 3.0])
+def test_blurry_keeps_its_maximum_below_its_reversal(gamma):
     loss = losses.BlurryLoss(gamma)
     point = loss.stall_probability(2)
     assert point == pytest.approx(math.exp(-1 / gamma))
-    for p, sign in ((point * 0.9, 1), (point * 1.1, -1)):
-        logits = torch.tensor([[p, 1 - p]], dtype=torch.float64).log()
-        slope = grad(loss, logits, torch.tensor([0]))[0, 0]
-        assert np.sign(slope.item()) == sign
+    p = torch.tensor([1e-30, point * 0.5, point, 0.5 + point / 2, 1.0]).double()
+    logits = torch.stack([p.log(), torch.log1p(-p).clamp_min(-700)], dim=1)
+    values = loss(logits, torch.zeros(5, dtype=torch.long))
+    maximum = 1 / (math.e * gamma)
+    np.testing.assert_allclose(values[:3], maximum)
+    assert (values[3:] < maximum).all()
+    assert blurry_slope(loss, point * 0.9) == 0
+    # Neither the value nor the slope has a jump.
+    assert -1e-6 < blurry_slope(loss, point * (1 + 1e-7)) < 0
+    # Above, it is the published loss.
+    published = losses.BlurryLoss(gamma, floor=0)
+    torch.testing.assert_close(
+        values[2:], published(logits, torch.zeros(5, dtype=torch.long))[2:]
+    )
+
+
+def test_blurry_takes_a_floor_of_ones_own():
+    loss = losses.BlurryLoss(0.2, floor=0.05)
+    assert loss.stall_probability(2) == 0.05
+    assert blurry_slope(loss, 0.04) == 0
+    assert blurry_slope(loss, 0.06) < 0
 
 
 def test_safe_gamma_keeps_its_distance_at_every_number_of_classes():
     for K in (2, 10, 1000):
         loss = losses.BlurryLoss(safe_blurry_gamma(K))
-        assert loss.stall_probability(K) == pytest.approx(1 / (15 * K))
+        assert loss.stall_probability(K) == pytest.approx(1 / (6 * K))
         assert loss.safe_at_start(K)
     assert not losses.BlurryLoss(0.3).safe_at_start(10)
     assert losses.PiecewiseZeroLoss(0.05).safe_at_start(10)
@@ -261,6 +293,7 @@ def test_label_smoothing_with_a_prior():
             ValueError,
             "prior must be a vector",
         ),
+        ("blurry", {"floor": 1}, ValueError, r"floor must be in \[0, 1\), got 1"),
         ("focal", {"gama": 1}, TypeError, "no parameter 'gama'; its parameters: gamma"),
         ("bluury", {}, ValueError, "loss must be one of .*'blurry'.*got 'bluury'"),
         (3, {}, TypeError, "loss must be a name"),

@@ -1,0 +1,100 @@
+"""What all losses share."""
+
+import math
+from numbers import Real
+
+import torch
+from torch import nn
+
+__all__ = ["BaseLoss", "check_number", "log_softmax"]
+
+
+def log_softmax(logits):
+    """Logarithm of the softmax, in float32 at least.
+
+    Half precision has 8 or 11 bits: not enough for a logarithm whose
+    differences are the gradient.
+    """
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    return torch.log_softmax(logits, dim=-1, dtype=dtype)
+
+
+def check_number(name, value, low, high=math.inf, *, closed="left"):
+    """Return `value` as a float, or say which argument is out of its range."""
+    bounds = {
+        "left": f"[{low}, {high})",
+        "right": f"({low}, {high}]",
+        "neither": f"({low}, {high})",
+        "both": f"[{low}, {high}]",
+    }[closed]
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number in {bounds}, got {value!r}.")
+    above = value >= low if closed in ("left", "both") else value > low
+    below = value <= high if closed in ("right", "both") else value < high
+    if not (above and below):
+        raise ValueError(f"{name} must be in {bounds}, got {value!r}.")
+    return float(value)
+
+
+class BaseLoss(nn.Module):
+    r"""What all losses share: the target's form and the domain.
+
+    A subclass says what the loss of one label is, in :meth:`label_loss`.
+    """
+
+    def forward(self, logits, targets):
+        """Loss of each sample.
+
+        Parameters
+        ----------
+        logits : tensor of shape (n_samples, n_classes)
+        targets : int64 tensor of shape (n_samples,) or float tensor of shape \
+                (n_samples, n_classes)
+
+        Returns
+        -------
+        tensor of shape (n_samples,)
+        """
+        log_p = log_softmax(logits)
+        if targets.ndim == 1:
+            return self.label_loss(log_p.gather(1, targets[:, None]), log_p)[:, 0]
+        return (targets * self.label_loss(log_p, log_p)).sum(dim=1)
+
+    def label_loss(self, log_p_label, log_p):
+        r"""Loss :math:`\ell(k, p)` of the labels in the columns.
+
+        Parameters
+        ----------
+        log_p_label : tensor of shape (n_samples, m)
+            :math:`\log p_k` of the labels that are asked for: one column for
+            hard targets, all K for soft ones.
+        log_p : tensor of shape (n_samples, n_classes)
+            :math:`\log p` of all classes.
+
+        Returns
+        -------
+        tensor of shape (n_samples, m)
+        """
+        raise NotImplementedError
+
+    def stall_probability(self, n_classes):
+        """Largest p of the given label at which a row no longer learns it.
+
+        Below it the gradient is zero or points away from the label, so a
+        class whose rows all lie there can die. Zero for a loss that has no
+        such region.
+        """
+        return 0.0
+
+    def known_probability(self, n_classes):
+        """Probability that says: the net knows this class, the loss may come on.
+
+        It is compared with the upper quartile, over the rows that are given a
+        class, of the probability of that class (doc/losses.md tells how it was
+        chosen). Zero: the loss may come on at any time.
+        """
+        return 0.0
+
+    def safe_at_start(self, n_classes):
+        """Whether an untrained net, which gives every class 1/K, loses none."""
+        return True

@@ -1,0 +1,372 @@
+"""The losses; the references are in the package's docstring."""
+
+import math
+
+import numpy as np
+import torch
+
+from sklearn_noisy.losses._base import BaseLoss, check_number
+
+__all__ = [
+    "BlurryLoss",
+    "ClippedLoss",
+    "CrossEntropyLoss",
+    "FocalLoss",
+    "GeneralizedCrossEntropyLoss",
+    "LabelSmoothingLoss",
+    "MeanAbsoluteErrorLoss",
+    "NormalizedCrossEntropyReverseLoss",
+    "PiecewiseZeroLoss",
+    "SymmetricCrossEntropyLoss",
+    "SymmetricNoiseLoss",
+    "UniformMixingLoss",
+    "safe_blurry_gamma",
+]
+
+
+class CrossEntropyLoss(BaseLoss):
+    r"""Cross-entropy :math:`-\log p_t`: the yardstick, not robust."""
+
+    def label_loss(self, log_p_label, log_p):
+        return -log_p_label
+
+
+class FocalLoss(BaseLoss):
+    r"""Focal loss :math:`-(1 - p_t)^\gamma \log p_t` [2]_.
+
+    It turns towards the hard rows, which are also the mislabelled ones.
+    [1]_ uses it as the opposite of a robust loss.
+
+    Parameters
+    ----------
+    gamma : float >= 0, default=2
+        Exponent. 0 is cross-entropy.
+    """
+
+    def __init__(self, gamma=2.0):
+        super().__init__()
+        self.gamma = check_number("gamma", gamma, 0)
+
+    def label_loss(self, log_p_label, log_p):
+        if self.gamma == 0:
+            return -log_p_label
+        # Without the clamp p = 1 has gradient inf · 0 for 0 < gamma < 1.
+        tiny = torch.finfo(log_p_label.dtype).tiny
+        one_minus_p = (-torch.expm1(log_p_label)).clamp_min(tiny)
+        return -one_minus_p.pow(self.gamma) * log_p_label
+
+
+class _StallingLoss(BaseLoss):
+    """A loss without a gradient below some probability of the label."""
+
+    def known_probability(self, n_classes):
+        stall = self.stall_probability(n_classes)
+        return min(2 * stall, (1 + stall) / 2)
+
+    def safe_at_start(self, n_classes):
+        return self.stall_probability(n_classes) <= 0.5 / n_classes
+
+
+def safe_blurry_gamma(n_classes):
+    r"""Exponent of the blurry loss that no class dies of at the start.
+
+    The gradient of :math:`-p^\gamma\log p` vanishes at
+    :math:`e^{-1/\gamma}`. An untrained net gives every class about
+    :math:`1/K`; this exponent puts that point at a sixth of it: .40 for 2
+    classes, .24 for 10, .16 for 100.
+    """
+    return 1.0 / math.log(6.0 * n_classes)
+
+
+class BlurryLoss(_StallingLoss):
+    r"""Blurry loss :math:`-p_t^\gamma \log p_t` [1]_, with a floor.
+
+    It turns away from the rows that the net finds unlikely. As published, it
+    has its maximum :math:`1/(e\gamma)` at :math:`p_t = e^{-1/\gamma}` and
+    falls to 0 below: such a row is pushed *away* from its label, for ever, and
+    a net can lower its loss by finding every label impossible. The maximum is
+    therefore kept below that point: the loss is monotone, its slope has no
+    jump, and rows there are left alone. ``floor=0`` is the published form.
+
+    With :math:`p^\gamma` held constant it would have exactly the gradient of
+    :class:`GeneralizedCrossEntropyLoss` with :math:`q = \gamma`.
+
+    Parameters
+    ----------
+    gamma : float >= 0, default=None
+        Exponent. 0 is cross-entropy. None: :func:`safe_blurry_gamma` of the
+        number of classes.
+    floor : float in [0, 1), default=None
+        Probability below which the loss is constant. None:
+        :math:`e^{-1/\gamma}`.
+    """
+
+    def __init__(self, gamma=None, floor=None):
+        super().__init__()
+        self.gamma = None if gamma is None else check_number("gamma", gamma, 0)
+        self.floor = None if floor is None else check_number("floor", floor, 0, 1)
+
+    def _gamma(self, n_classes):
+        return safe_blurry_gamma(n_classes) if self.gamma is None else self.gamma
+
+    def _reversal(self, n_classes):
+        gamma = self._gamma(n_classes)
+        return math.exp(-1.0 / gamma) if gamma > 0 else 0.0
+
+    def _floor(self, n_classes):
+        return self._reversal(n_classes) if self.floor is None else self.floor
+
+    def label_loss(self, log_p_label, log_p):
+        n_classes = log_p.shape[1]
+        floor = self._floor(n_classes)
+        if floor > 0:
+            log_p_label = log_p_label.clamp_min(math.log(floor))
+        return -torch.exp(self._gamma(n_classes) * log_p_label) * log_p_label
+
+    def stall_probability(self, n_classes):
+        return max(self._reversal(n_classes), self._floor(n_classes))
+
+    def _pushes_away(self, n_classes):
+        return self._floor(n_classes) < self._reversal(n_classes)
+
+    def known_probability(self, n_classes):
+        # The gradient is 1 + γ log p times that of p^γ held constant: at the
+        # square root of the reversal point this factor is 1/2, at the fourth
+        # root 3/4. The factor of a row that is pushed away grows without end.
+        power = 0.25 if self._pushes_away(n_classes) else 0.5
+        needed = self._reversal(n_classes) ** power
+        return max(needed, super().known_probability(n_classes))
+
+    def safe_at_start(self, n_classes):
+        # Closer to 1/K than this, digits lose classes (doc/losses.md).
+        margin = 0.1 if self._pushes_away(n_classes) else 0.2
+        return self.stall_probability(n_classes) <= margin / n_classes
+
+
+class _CutOffLoss(_StallingLoss):
+    """A loss without a gradient below a cut-off `c`."""
+
+    def __init__(self, c=0.05):
+        super().__init__()
+        self.c = check_number("c", c, 0, 1, closed="neither")
+
+    def stall_probability(self, n_classes):
+        return self.c
+
+
+class PiecewiseZeroLoss(_CutOffLoss):
+    r"""Cross-entropy where :math:`p_t > c`, zero elsewhere [1]_.
+
+    Rows whose label the net finds less likely than `c` are left out.
+
+    Parameters
+    ----------
+    c : float in (0, 1), default=0.05
+        Cut-off, a probability.
+    """
+
+    def label_loss(self, log_p_label, log_p):
+        return torch.where(log_p_label > math.log(self.c), -log_p_label, 0.0)
+
+
+class ClippedLoss(_CutOffLoss):
+    r"""Cross-entropy cut off at the top: :math:`\min(-\log p_t, -\log c)`.
+
+    Its gradient is that of :class:`PiecewiseZeroLoss` with the same `c`; its
+    value is continuous.
+
+    Parameters
+    ----------
+    c : float in (0, 1), default=0.05
+        Cut-off, a probability.
+    """
+
+    def label_loss(self, log_p_label, log_p):
+        cut = math.log(self.c)
+        return torch.where(log_p_label > cut, -log_p_label, -cut)
+
+
+class UniformMixingLoss(BaseLoss):
+    r"""Cross-entropy of the prediction mixed with the uniform distribution.
+
+    :math:`-\log\left((1 - \varepsilon) p_t + \varepsilon / K\right)` [8]_: the
+    likelihood of a given label, of which a fraction :math:`\varepsilon` was
+    redrawn over all K classes. It is bounded by :math:`\log(K/\varepsilon)`,
+    and it is the noise layer with
+    :math:`Q = (1-\varepsilon) I + \varepsilon/K\,11^\top`.
+
+    Parameters
+    ----------
+    noise_rate : float in [0, 1), default=0.3
+        :math:`\varepsilon`, the fraction of labels that were redrawn.
+        Of these, :math:`(K-1)/K` really change. 0 is cross-entropy.
+    """
+
+    def __init__(self, noise_rate=0.3):
+        super().__init__()
+        self.noise_rate = check_number("noise_rate", noise_rate, 0, 1)
+
+    def _mixing_rate(self, n_classes):
+        return self.noise_rate
+
+    def label_loss(self, log_p_label, log_p):
+        n_classes = log_p.shape[1]
+        eps = self._mixing_rate(n_classes)
+        if eps == 0:
+            return -log_p_label
+        floor = torch.full_like(log_p_label, math.log(eps / n_classes))
+        return -torch.logaddexp(math.log1p(-eps) + log_p_label, floor)
+
+
+class SymmetricNoiseLoss(UniformMixingLoss):
+    r"""Uniform mixing for labels that never flip to themselves.
+
+    :math:`-\log\left((1-\rho)p_t + \frac{\rho}{K-1}(1-p_t)\right)`, that is,
+    :class:`UniformMixingLoss` with :math:`\varepsilon = \rho K/(K-1)`.
+
+    Parameters
+    ----------
+    noise_rate : float in [0, (K - 1) / K), default=0.3
+        :math:`\rho`, the fraction of labels that are wrong.
+    """
+
+    def _mixing_rate(self, n_classes):
+        eps = self.noise_rate * n_classes / (n_classes - 1)
+        if eps >= 1:
+            raise ValueError(
+                f"noise_rate={self.noise_rate} of symmetric_noise must be below "
+                f"(K - 1) / K = {(n_classes - 1) / n_classes:.3g} for "
+                f"{n_classes} classes: from there on the given labels say "
+                "nothing about the true ones."
+            )
+        return eps
+
+
+class LabelSmoothingLoss(BaseLoss):
+    r"""Cross-entropy with a smoothed target [7]_.
+
+    :math:`-(1-\varepsilon)\log p_t - \varepsilon \sum_k \pi_k \log p_k`. The
+    same matrix as in :class:`UniformMixingLoss`, but on the target: nothing
+    is bounded.
+
+    Parameters
+    ----------
+    noise_rate : float in [0, 1), default=0.1
+        :math:`\varepsilon`, the weight of the prior.
+    prior : array-like of shape (n_classes,), default=None
+        :math:`\pi`: non-negative, summing to 1. None is the uniform one.
+    """
+
+    def __init__(self, noise_rate=0.1, prior=None):
+        super().__init__()
+        self.noise_rate = check_number("noise_rate", noise_rate, 0, 1)
+        if prior is not None:
+            prior = np.asarray(prior, dtype=np.float64)
+            if prior.ndim != 1 or (prior < 0).any() or abs(prior.sum() - 1) > 1e-6:
+                raise ValueError(
+                    "prior must be a vector of non-negative numbers that sum to "
+                    f"1, got {prior!r}."
+                )
+            prior = torch.from_numpy(prior)
+        self.register_buffer("prior", prior)
+
+    def label_loss(self, log_p_label, log_p):
+        n_classes = log_p.shape[1]
+        if self.prior is None:
+            smooth = log_p.mean(dim=1, keepdim=True)
+        elif len(self.prior) != n_classes:
+            raise ValueError(
+                f"prior has {len(self.prior)} entries for {n_classes} classes."
+            )
+        else:
+            smooth = (log_p * self.prior.to(log_p.dtype)).sum(dim=1, keepdim=True)
+        return -(1 - self.noise_rate) * log_p_label - self.noise_rate * smooth
+
+
+class GeneralizedCrossEntropyLoss(BaseLoss):
+    r"""Generalized cross-entropy :math:`(1 - p_t^q) / q` [3]_.
+
+    Between cross-entropy (:math:`q \to 0`) and half the mean absolute error
+    (:math:`q = 1`).
+
+    Parameters
+    ----------
+    q : float in [0, 1], default=0.7
+        0 is cross-entropy.
+    """
+
+    def __init__(self, q=0.7):
+        super().__init__()
+        self.q = check_number("q", q, 0, 1, closed="both")
+
+    def label_loss(self, log_p_label, log_p):
+        if self.q == 0:
+            return -log_p_label
+        return -torch.expm1(self.q * log_p_label) / self.q
+
+
+class MeanAbsoluteErrorLoss(BaseLoss):
+    r"""Mean absolute error :math:`\sum_k |p_k - [k = t]| = 2(1 - p_t)` [5]_.
+
+    Unmoved by symmetric noise, in the limit of infinite data; slow to learn
+    when there are many classes.
+    """
+
+    def label_loss(self, log_p_label, log_p):
+        return -2 * torch.expm1(log_p_label)
+
+
+class SymmetricCrossEntropyLoss(BaseLoss):
+    r"""Cross-entropy plus reverse cross-entropy [4]_.
+
+    :math:`-\alpha\log p_t - \beta A (1 - p_t)`; the second term is
+    :math:`-\sum_k p_k \log [k = t]` with :math:`\log 0` put to `A`.
+
+    Parameters
+    ----------
+    alpha : float >= 0, default=0.1
+        Weight of cross-entropy.
+    beta : float >= 0, default=1
+        Weight of reverse cross-entropy.
+    A : float < 0, default=-4
+        What stands for log 0.
+    """
+
+    def __init__(self, alpha=0.1, beta=1.0, A=-4.0):
+        super().__init__()
+        self.alpha = check_number("alpha", alpha, 0)
+        self.beta = check_number("beta", beta, 0)
+        self.A = check_number("A", A, -math.inf, 0, closed="neither")
+
+    def label_loss(self, log_p_label, log_p):
+        reverse = self.A * torch.expm1(log_p_label)
+        return -self.alpha * log_p_label + self.beta * reverse
+
+
+class NormalizedCrossEntropyReverseLoss(BaseLoss):
+    r"""Normalised cross-entropy plus reverse cross-entropy (NCE + RCE) [6]_.
+
+    :math:`\alpha \frac{\log p_t}{\sum_k \log p_k} - \beta A (1 - p_t)`: an
+    active and a passive loss, each of which symmetric noise leaves unmoved.
+
+    Parameters
+    ----------
+    alpha : float >= 0, default=1
+        Weight of normalised cross-entropy.
+    beta : float >= 0, default=1
+        Weight of reverse cross-entropy.
+    A : float < 0, default=-4
+        What stands for log 0.
+    """
+
+    def __init__(self, alpha=1.0, beta=1.0, A=-4.0):
+        super().__init__()
+        self.alpha = check_number("alpha", alpha, 0)
+        self.beta = check_number("beta", beta, 0)
+        self.A = check_number("A", A, -math.inf, 0, closed="neither")
+
+    def label_loss(self, log_p_label, log_p):
+        # sum_k log p_k <= -K log K: never near zero.
+        normalised = log_p_label / log_p.sum(dim=1, keepdim=True)
+        reverse = self.A * torch.expm1(log_p_label)
+        return self.alpha * normalised + self.beta * reverse
