@@ -17,7 +17,6 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import nn
 
 from sklearn_noisy._data import (
     TrainingData,
@@ -29,8 +28,16 @@ from sklearn_noisy._data import (
 from sklearn_noisy._device import resolve_device, seeded_torch
 from sklearn_noisy._net import BestEpoch, NoisyLabelNet
 from sklearn_noisy._params import SkorchParamsMixin
-from sklearn_noisy.exceptions import ModuleOutputError, TrainingDivergedError
-from sklearn_noisy.nn import MLP, Rows, TensorBatches, floating_dtype, root_mean_square
+from sklearn_noisy.exceptions import TrainingDivergedError
+from sklearn_noisy.nn import (
+    MLP,
+    Rows,
+    TensorBatches,
+    build_module,
+    check_logits,
+    floating_dtype,
+    root_mean_square,
+)
 
 __all__ = ["BaseNoisyLabelClassifier"]
 
@@ -363,34 +370,12 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 precision = "float64" if wide else "float32"
         else:
             factory = self.module
-        if isinstance(factory, nn.Module):
-            if params:
-                names = ", ".join(f"module__{name}" for name in sorted(params))
-                raise ValueError(
-                    f"{names} cannot be set when module is an instance of "
-                    f"{type(factory).__name__}: give the class instead."
-                )
-            module = copy.deepcopy(factory)
-        elif callable(factory):
-            try:
-                accepted = inspect.signature(factory).parameters
-            except ValueError:  # a builtin type
-                accepted = {}
-            sizes = {
-                "n_features": math.prod(data.row_shape),
-                "n_classes": data.n_classes,
-            }
-            for name, size in sizes.items():
-                if name in accepted:
-                    params.setdefault(name, size)
-            module = factory(**params)
-        else:
-            module = factory
-        if not isinstance(module, nn.Module):
-            raise TypeError(
-                "module must be None, an nn.Module class or instance, or a callable "
-                f"that returns an nn.Module; got {self.module!r}."
-            )
+        module = build_module(
+            factory,
+            params,
+            n_features=math.prod(data.row_shape),
+            n_classes=data.n_classes,
+        )
         if precision in ("float32", "float64"):
             module = module.to(getattr(torch, precision))
         return module
@@ -404,7 +389,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         module.eval()
         with torch.no_grad():
             logits = module(inputs["X"].to(floating_dtype(module)))
-            _check_logits(logits, len(y), data.n_classes)
+            check_logits(logits, len(y), data.n_classes)
             losses = criterion.probe(logits, y)
         module.train(was_training)
         if not isinstance(losses, torch.Tensor) or losses.shape != y.shape:
@@ -502,24 +487,3 @@ def _rows(data):
     """Rows with weights of mean 1, so that the step size is theirs to scale."""
     X = data.X.sorted_indices() if sparse.issparse(data.X) else data.X
     return Rows(X, data.y, data.weight / data.weight.mean())
-
-
-def _check_logits(logits, n_rows, n_classes):
-    """Raise unless `logits` can be logits of `n_classes` classes."""
-    if not isinstance(logits, torch.Tensor) or logits.shape != (n_rows, n_classes):
-        got = (
-            f"shape {tuple(logits.shape)}"
-            if isinstance(logits, torch.Tensor)
-            else type(logits).__name__
-        )
-        raise ModuleOutputError(
-            f"module must return logits of shape (n_samples, n_classes) = "
-            f"({n_rows}, {n_classes}) for {n_rows} rows; got {got}."
-        )
-    if (logits >= 0).all() and torch.allclose(
-        logits.sum(dim=1), torch.ones((), dtype=logits.dtype), atol=1e-3
-    ):
-        raise ModuleOutputError(
-            "module must return logits, but its rows are non-negative and sum to 1: "
-            "these are probabilities. Remove the softmax at its end."
-        )
