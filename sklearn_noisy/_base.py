@@ -8,14 +8,13 @@ import copy
 import inspect
 import math
 from contextlib import contextmanager
-from numbers import Integral, Real
 
 import numpy as np
 import torch
 from scipy import sparse
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_noisy._data import (
@@ -27,7 +26,7 @@ from sklearn_noisy._data import (
 )
 from sklearn_noisy._device import resolve_device, seeded_torch
 from sklearn_noisy._net import BestEpoch, NoisyLabelNet
-from sklearn_noisy._params import SkorchParamsMixin
+from sklearn_noisy._params import SkorchParamsMixin, check_training_parameters
 from sklearn_noisy.exceptions import TrainingDivergedError
 from sklearn_noisy.nn import (
     MLP,
@@ -50,8 +49,6 @@ AUTO_DROPOUT = 0.5
 
 # Rows on which a module is tried out before it trains.
 PROBE_ROWS = 16
-
-PRECISIONS = ("auto", "float32", "float64", "bfloat16")
 
 
 class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator):
@@ -244,29 +241,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
     def _check_parameters(self):
         self._check_kwargs()
-        check_scalar(self.lr, "lr", Real, min_val=0, include_boundaries="neither")
-        check_scalar(self.max_epochs, "max_epochs", Integral, min_val=1)
-        check_scalar(self.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
-        check_scalar(
-            self.validation_fraction,
-            "validation_fraction",
-            Real,
-            min_val=0,
-            max_val=1,
-            include_boundaries="neither",
-        )
-        if self.batch_size != -1:  # skorch's name for all rows at once
-            check_scalar(self.batch_size, "batch_size", Integral, min_val=1)
-        if self.early_stopping not in ("auto", True, False):
-            raise ValueError(
-                "early_stopping must be 'auto', True or False; got "
-                f"{self.early_stopping!r}."
-            )
-        if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"precision must be one of {', '.join(map(repr, PRECISIONS))}; got "
-                f"{self.precision!r}."
-            )
+        check_training_parameters(self)
         return resolve_device(self.device)
 
     def _check_training_data(self, X, y, sample_weight, *, reset, classes=None):
@@ -388,7 +363,15 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         was_training = module.training
         module.eval()
         with torch.no_grad():
-            logits = module(inputs["X"].to(floating_dtype(module)))
+            batch = inputs["X"].to(floating_dtype(module))
+            try:
+                logits = module(batch)
+            except Exception as error:
+                error.add_note(
+                    f"module was called with a batch of shape {tuple(batch.shape)}, "
+                    f"{batch.dtype}."
+                )
+                raise
             check_logits(logits, len(y), data.n_classes)
             losses = criterion.probe(logits, y)
         module.train(was_training)

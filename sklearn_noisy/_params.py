@@ -1,10 +1,14 @@
-"""skorch's keyword arguments as parameters of a scikit-learn estimator."""
+"""Parameters: skorch's keyword arguments, and what the others may be."""
 
 import difflib
+from numbers import Integral, Real
+from types import NoneType
+
+from sklearn.utils import check_scalar
 
 from sklearn_noisy.exceptions import UnknownParameterError
 
-__all__ = ["SkorchParamsMixin"]
+__all__ = ["SkorchParamsMixin", "check_training_parameters"]
 
 # skorch's own names that the estimators pass on.
 PASSED_ON = (
@@ -14,6 +18,8 @@ PASSED_ON = (
     "use_caching",
     "torch_load_kwargs",
 )
+
+PRECISIONS = ("auto", "float32", "float64", "bfloat16")
 
 # Groups of skorch's (and of our loss's) parameters: `group__name`.
 GROUPS = (
@@ -113,8 +119,10 @@ class SkorchParamsMixin:
                 )
             if name in PASSED_ON or (is_nested and rest and group in groups):
                 continue
-            known = [*own, *PASSED_ON, *(f"{g}__" for g in groups)]
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            known = [*own, *PASSED_ON, *groups]
+            head = group if is_nested else name
+            near = difflib.get_close_matches(head, known, n=1, cutoff=0.5)
+            near = [f"{match}__{rest}" if is_nested else match for match in near]
             # module_x or modulex for module__x
             near += [
                 f"{g}__{name[len(g) :].lstrip('_')}"
@@ -125,3 +133,47 @@ class SkorchParamsMixin:
             raise UnknownParameterError(
                 f"{type(self).__name__} has no parameter {name!r}.{hint}"
             )
+
+
+def check_training_parameters(estimator):
+    """Refuse values of the training parameters that are out of their range.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    check_scalar(estimator.lr, "lr", Real, min_val=0, include_boundaries="neither")
+    check_scalar(estimator.max_epochs, "max_epochs", Integral, min_val=1)
+    check_scalar(estimator.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
+    check_scalar(
+        estimator.validation_fraction,
+        "validation_fraction",
+        Real,
+        min_val=0,
+        max_val=1,
+        include_boundaries="neither",
+    )
+    if estimator.batch_size != -1:  # skorch's name for all rows at once
+        check_scalar(estimator.batch_size, "batch_size", Integral, min_val=1)
+    if estimator.early_stopping not in ("auto", True, False):
+        raise ValueError(
+            "early_stopping must be 'auto', True or False; got "
+            f"{estimator.early_stopping!r}."
+        )
+    if estimator.precision not in PRECISIONS:
+        raise ValueError(
+            f"precision must be one of {', '.join(map(repr, PRECISIONS))}; got "
+            f"{estimator.precision!r}."
+        )
+    if not callable(estimator.optimizer):
+        raise TypeError(
+            "optimizer must be an optimizer class such as torch.optim.Adam; got "
+            f"{estimator.optimizer!r}."
+        )
+    if not isinstance(estimator.callbacks, (list, tuple, NoneType)) and (
+        estimator.callbacks != "disable"
+    ):
+        raise TypeError(
+            "callbacks must be a list of skorch callbacks, 'disable' or None; got "
+            f"{estimator.callbacks!r}."
+        )

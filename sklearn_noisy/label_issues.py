@@ -126,6 +126,13 @@ def find_label_issues(
             f"filter_by must be one of {', '.join(map(repr, FILTERS))}; got "
             f"{filter_by!r}."
         )
+    if pred_probs is None and not (
+        hasattr(estimator, "fit") and hasattr(estimator, "predict_proba")
+    ):
+        raise TypeError(
+            "estimator must be a classifier with fit and predict_proba (None only "
+            f"with pred_probs); got {estimator!r}."
+        )
     labels = column_or_1d(y, warn=True)
     check_classification_targets(labels)
     classes, codes = np.unique(labels, return_inverse=True)
@@ -221,11 +228,6 @@ def _joint_counts(noise_matrix, codes, classes, filter_by):
 
 def _out_of_fold(estimator, X, labels, classes, cv, sample_weight, n_jobs, verbose):
     """Probabilities of shape (n_samples, n_classes), each row out of fold."""
-    if not (hasattr(estimator, "fit") and hasattr(estimator, "predict_proba")):
-        raise TypeError(
-            "estimator must be a classifier with fit and predict_proba; got "
-            f"{estimator!r}."
-        )
     X, labels = indexable(X, labels)
     fit_params = {}
     if sample_weight is not None:

@@ -190,6 +190,10 @@ def test_skorch_parameters_are_parameters(iris):
     [
         ({"learning_rate": 0.1}, "has no parameter 'learning_rate'"),
         ({"max_epoch": 3}, "'max_epoch'. Did you mean 'max_epochs'?"),
+        (
+            {"optimiser__weight_decay": 0},
+            "Did you mean 'optimizer__weight_decay'?",
+        ),
         ({"module_dropout": 0}, "'module_dropout'. Did you mean 'module__dropout'?"),
         ({"criterion": nn.NLLLoss}, "does not take 'criterion': use loss"),
         ({"criterion__weight": 1}, "does not take 'criterion__weight': use loss"),
@@ -218,6 +222,8 @@ def test_unknown_and_reserved_names(iris, params, message):
         ({"batch_size": 0}, ValueError, "batch_size == 0"),
         ({"n_iter_no_change": 0}, ValueError, "n_iter_no_change == 0"),
         ({"validation_fraction": 1}, ValueError, "validation_fraction == 1"),
+        ({"optimizer": "adam"}, TypeError, "optimizer must be an optimizer class"),
+        ({"callbacks": 3}, TypeError, "callbacks must be a list of skorch callbacks"),
         ({"early_stopping": "yes"}, ValueError, "early_stopping must be 'auto', True"),
         ({"precision": "half"}, ValueError, "precision must be one of 'auto'"),
         ({"device": "gpu"}, ValueError, "device must be 'cpu', 'cuda'.*got 'gpu'"),
@@ -340,6 +346,12 @@ def test_log_probabilities_and_positive_logits_are_logits(iris):
     for end in (nn.LogSoftmax(dim=1), nn.Softplus()):
         clf = classifier(nn.Sequential(nn.Linear(4, 3), end), max_epochs=40).fit(X, y)
         assert clf.score(X, y) > 0.8
+
+
+def test_a_module_that_fails_is_told_what_it_was_called_with(iris):
+    with pytest.raises(RuntimeError, match="cannot be multiplied") as caught:
+        RobustLossClassifier(torch.nn.Linear(7, 3)).fit(*iris)
+    assert "batch of shape (16, 4)" in caught.value.__notes__[0]
 
 
 def test_parameters_of_a_module_instance_cannot_be_set(iris):

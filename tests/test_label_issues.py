@@ -197,7 +197,7 @@ def test_progress_is_shown_when_asked_for(frame, capsys):
     ("kwargs", "error", "message"),
     [
         ({"filter_by": "worst"}, ValueError, "filter_by must be one of.*got 'worst'"),
-        ({"estimator": LinearSVC()}, TypeError, "fit and predict_proba; got LinearSVC"),
+        ({"estimator": LinearSVC()}, TypeError, "fit and predict_proba.*got LinearSVC"),
         ({"estimator": None}, TypeError, "estimator must be a classifier"),
         ({"cv": 1}, ValueError, "cv must be at least 2"),
         ({"cv": 151}, ValueError, "at most the number of rows, 150; got 151"),

@@ -14,6 +14,14 @@ def log_softmax(logits):
 
     Half precision has 8 or 11 bits: not enough for a logarithm whose
     differences are the gradient.
+
+    Parameters
+    ----------
+    logits : tensor of shape (n_samples, n_classes)
+
+    Returns
+    -------
+    tensor of shape (n_samples, n_classes)
     """
     dtype = torch.promote_types(logits.dtype, torch.float32)
     return torch.log_softmax(logits, dim=-1, dtype=dtype)

@@ -74,6 +74,15 @@ def safe_blurry_gamma(n_classes):
     :math:`e^{-1/\gamma}`. An untrained net gives every class about
     :math:`1/K`; this exponent puts that point at a sixth of it: .40 for 2
     classes, .24 for 10, .16 for 100.
+
+    Parameters
+    ----------
+    n_classes : int
+        :math:`K`.
+
+    Returns
+    -------
+    float
     """
     return 1.0 / math.log(6.0 * n_classes)
 

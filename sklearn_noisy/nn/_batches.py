@@ -83,7 +83,16 @@ class Rows(Dataset):
 def root_mean_square(rows, chunk_size=4096):
     """Root mean square of all entries of ``rows.X``, weighted by row; 1 for zeros.
 
-    The rows are converted chunk by chunk, so that bytes stay bytes.
+    Parameters
+    ----------
+    rows : Rows
+    chunk_size : int, default=4096
+        Rows that are converted to floating point at a time, so that bytes stay
+        bytes.
+
+    Returns
+    -------
+    float
     """
     total = 0.0
     for start in range(0, len(rows), chunk_size):

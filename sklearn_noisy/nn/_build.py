@@ -61,9 +61,18 @@ def build_module(module, params, **sizes):
 def check_logits(logits, n_rows, n_classes):
     """Raise unless `logits` can be logits of `n_classes` classes.
 
+    Parameters
+    ----------
+    logits : object
+        What a module returned for `n_rows` rows.
+    n_rows : int
+    n_classes : int
+
     Raises
     ------
     ModuleOutputError
+        If it is no tensor of shape ``(n_rows, n_classes)``, or holds
+        probabilities.
     """
     if not isinstance(logits, torch.Tensor) or logits.shape != (n_rows, n_classes):
         got = (

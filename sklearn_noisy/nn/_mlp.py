@@ -61,6 +61,14 @@ def floating_dtype(module):
     """Dtype of the module's first floating-point weight; float32 if it has none.
 
     Inputs are cast to it before they enter the module.
+
+    Parameters
+    ----------
+    module : nn.Module
+
+    Returns
+    -------
+    torch.dtype
     """
     for tensor in (*module.parameters(), *module.buffers()):
         if tensor.is_floating_point():
