@@ -1,24 +1,18 @@
 """Which labels are wrong: out-of-fold probabilities, then cleanlab's filters."""
 
-import inspect
 import warnings
 
 import numpy as np
 import pandas as pd
 from cleanlab.filter import find_label_issues as cleanlab_filter
 from cleanlab.rank import get_label_quality_scores
-from joblib import Parallel, delayed
 from scipy.optimize import nnls
-from sklearn import get_config
-from sklearn.base import clone
-from sklearn.model_selection import check_cv
-from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array, indexable
+from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
-from tqdm import tqdm
 
-from sklearn_noisy._data import check_sample_weight
+from sklearn_noisy._cross_fit import out_of_fold_probabilities
+from sklearn_noisy.noise import check_noise_matrix
 
 __all__ = ["find_label_issues"]
 
@@ -140,8 +134,15 @@ def find_label_issues(
         raise ValueError(f"y must hold at least two classes; got {classes.tolist()}.")
     counts = _joint_counts(noise_matrix, codes, classes, filter_by)
     if pred_probs is None:
-        pred_probs = _out_of_fold(
-            estimator, X, labels, classes, cv, sample_weight, n_jobs, verbose
+        pred_probs = out_of_fold_probabilities(
+            estimator,
+            X,
+            labels,
+            classes,
+            cv=cv,
+            sample_weight=sample_weight,
+            n_jobs=n_jobs,
+            verbose=verbose,
         )
     else:
         pred_probs = _check_pred_probs(pred_probs, len(labels), len(classes))
@@ -197,20 +198,8 @@ def _joint_counts(noise_matrix, codes, classes, filter_by):
             "noise_matrix is used by filter_by='both', 'prune_by_noise_rate' and "
             f"'prune_by_class'; got filter_by={filter_by!r}."
         )
-    Q = check_array(noise_matrix, dtype=np.float64, input_name="noise_matrix")
     n_classes = len(classes)
-    if Q.shape != (n_classes, n_classes):
-        raise ValueError(
-            f"noise_matrix must have shape ({n_classes}, {n_classes}) for the "
-            f"{n_classes} classes of y; got {Q.shape}."
-        )
-    off = Q.sum(axis=0) - 1
-    if (Q < 0).any() or np.abs(off).max() > 1e-6:
-        raise ValueError(
-            "noise_matrix must be non-negative with columns that sum to 1 "
-            "(Q[j, i] = P(given j | true i)); the sums are "
-            f"{np.array2string(off + 1, precision=4)}."
-        )
+    Q = check_noise_matrix(noise_matrix, n_classes=n_classes)
     given = np.bincount(codes, minlength=n_classes)
     prior, _ = nnls(Q, given / given.sum())
     joint = Q * prior
@@ -224,88 +213,3 @@ def _joint_counts(noise_matrix, codes, classes, filter_by):
     # Each row rounded so that its sum stays the count of that label.
     cumulated = np.rint(np.cumsum(joint / mass * given[:, None], axis=1))
     return np.diff(cumulated, axis=1, prepend=0).astype(int)
-
-
-def _out_of_fold(estimator, X, labels, classes, cv, sample_weight, n_jobs, verbose):
-    """Probabilities of shape (n_samples, n_classes), each row out of fold."""
-    X, labels = indexable(X, labels)
-    fit_params = {}
-    if sample_weight is not None:
-        weight = check_sample_weight(sample_weight, len(labels))
-        fit_params[_weight_name(estimator)] = weight
-    splits = _make_splits(cv, X, labels)
-    tasks = (
-        delayed(_fit_predict)(
-            clone(estimator), X, labels, train, test, classes, fit_params
-        )
-        for train, test in splits
-    )
-    results = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
-    pred_probs = np.full((len(labels), len(classes)), np.nan)
-    bar = tqdm(results, total=len(splits), desc="folds", disable=not verbose)
-    for (_, test), part in zip(splits, bar, strict=True):
-        pred_probs[test] = part
-    missing = np.isnan(pred_probs).any(axis=1)
-    if missing.any():
-        raise ValueError(
-            f"cv must have every row in a test part; {missing.sum()} of {len(labels)} "
-            "rows are in none."
-        )
-    return pred_probs
-
-
-def _make_splits(cv, X, labels):
-    if isinstance(cv, (int, np.integer)) and not isinstance(cv, bool):
-        if not 2 <= cv <= len(labels):
-            raise ValueError(
-                f"cv must be at least 2 and at most the number of rows, "
-                f"{len(labels)}; got {cv}."
-            )
-        return _stratified_folds(labels, cv)
-    return list(check_cv(cv, labels, classifier=True).split(X, labels))
-
-
-def _stratified_folds(labels, n_folds):
-    """Shuffled stratified folds, also for a class of fewer rows than folds.
-
-    ``StratifiedKFold`` warns about such a class or refuses it; a rare class is
-    a reason to look at its labels, not to stop. The rows, grouped by class, are
-    dealt out to the folds one after another.
-    """
-    rng = np.random.RandomState(0)
-    order = rng.permutation(len(labels))
-    codes = np.unique(labels, return_inverse=True)[1]
-    order = order[np.argsort(codes[order], kind="stable")]
-    fold = np.empty(len(labels), dtype=int)
-    fold[order] = np.arange(len(labels)) % n_folds
-    return [
-        (np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_folds)
-    ]
-
-
-def _weight_name(estimator):
-    """Under which name ``estimator.fit`` takes the weights."""
-    if isinstance(estimator, Pipeline) and not get_config()["enable_metadata_routing"]:
-        return f"{estimator.steps[-1][0]}__sample_weight"
-    accepted = inspect.signature(estimator.fit).parameters.values()
-    if not any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in accepted):
-        raise TypeError(
-            f"sample_weight was given, but {type(estimator).__name__}.fit takes none."
-        )
-    return "sample_weight"
-
-
-def _take(X, rows):
-    if isinstance(X, list):  # of texts, say
-        return [X[i] for i in rows]
-    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
-
-
-def _fit_predict(estimator, X, labels, train, test, classes, fit_params):
-    """Probabilities of the test rows, columns as in `classes`."""
-    params = {name: value[train] for name, value in fit_params.items()}
-    estimator.fit(_take(X, train), labels[train], **params)
-    part = np.zeros((len(test), len(classes)))
-    columns = np.searchsorted(classes, estimator.classes_)
-    part[:, columns] = estimator.predict_proba(_take(X, test))
-    return part

@@ -7,6 +7,8 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
 
+from sklearn_noisy.noise import check_noise_matrix
+
 __all__ = ["corrupt_labels", "make_noise_matrix"]
 
 KINDS = ("symmetric", "uniform", "pair", "asymmetric", "random")
@@ -115,26 +117,6 @@ def _class_map_matrix(class_map, n_classes):
     return wrong
 
 
-def _check_matrix(noise_matrix, classes):
-    Q = np.asarray(noise_matrix, dtype=np.float64)
-    shape = (len(classes), len(classes))
-    if Q.shape != shape:
-        raise ValueError(
-            f"noise_matrix must have shape {shape} for the {len(classes)} classes "
-            f"of y; got {Q.shape}."
-        )
-    if not np.isfinite(Q).all() or (Q < 0).any():
-        raise ValueError("noise_matrix must be finite and non-negative.")
-    off = Q.sum(axis=0) - 1
-    worst = int(np.abs(off).argmax())
-    if abs(off[worst]) > 1e-6:
-        raise ValueError(
-            "noise_matrix must have columns that sum to 1 (Q[j, i] = P(given j | "
-            f"true i)); column {worst} sums to {1 + off[worst]:.6g}."
-        )
-    return Q / Q.sum(axis=0)
-
-
 def corrupt_labels(
     y,
     noise_matrix=None,
@@ -203,7 +185,7 @@ def corrupt_labels(
         noise_matrix = make_noise_matrix(
             len(classes), noise_rate, kind, random_state=rng
         )
-    Q = _check_matrix(noise_matrix, classes)
+    Q = check_noise_matrix(noise_matrix, n_classes=len(classes))
     given = (_draw_exact if exact else _draw)(codes, Q, rng)
     y_given = classes[given]
     if hasattr(y, "iloc"):

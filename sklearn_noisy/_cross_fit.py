@@ -1,0 +1,129 @@
+"""Every row judged by a model that did not train on it."""
+
+import inspect
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.model_selection import check_cv
+from sklearn.pipeline import Pipeline
+from sklearn.utils import indexable
+from tqdm import tqdm
+
+from sklearn_noisy._data import check_sample_weight
+
+__all__ = [
+    "fit_on",
+    "make_splits",
+    "out_of_fold_probabilities",
+    "predict_proba_for",
+    "take",
+    "weight_params",
+]
+
+
+def make_splits(cv, X, labels):
+    """Splits from an integer (shuffled stratified folds), a splitter or a list."""
+    if isinstance(cv, (int, np.integer)) and not isinstance(cv, bool):
+        if not 2 <= cv <= len(labels):
+            raise ValueError(
+                f"cv must be at least 2 and at most the number of rows, "
+                f"{len(labels)}; got {cv}."
+            )
+        return _stratified_folds(labels, cv)
+    return list(check_cv(cv, labels, classifier=True).split(X, labels))
+
+
+def _stratified_folds(labels, n_folds):
+    """Shuffled stratified folds, also for a class of fewer rows than folds.
+
+    ``StratifiedKFold`` warns about such a class or refuses it; a rare class is
+    a reason to look at its labels, not to stop. The rows, grouped by class, are
+    dealt out to the folds one after another.
+    """
+    rng = np.random.RandomState(0)
+    order = rng.permutation(len(labels))
+    codes = np.unique(labels, return_inverse=True)[1]
+    order = order[np.argsort(codes[order], kind="stable")]
+    fold = np.empty(len(labels), dtype=int)
+    fold[order] = np.arange(len(labels)) % n_folds
+    return [
+        (np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_folds)
+    ]
+
+
+def weight_params(estimator, weight):
+    """``{name: weight}`` under the name by which ``estimator.fit`` takes it.
+
+    Raises
+    ------
+    TypeError
+        If it takes none.
+    """
+    if weight is None:
+        return {}
+    if isinstance(estimator, Pipeline) and not get_config()["enable_metadata_routing"]:
+        return {f"{estimator.steps[-1][0]}__sample_weight": weight}
+    accepted = inspect.signature(estimator.fit).parameters.values()
+    if not any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in accepted):
+        raise TypeError(
+            f"sample_weight was given, but {type(estimator).__name__}.fit takes none."
+        )
+    return {"sample_weight": weight}
+
+
+def take(X, rows):
+    """Rows of an array, DataFrame or list."""
+    if isinstance(X, list):  # of texts, say
+        return [X[i] for i in rows]
+    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+
+
+def fit_on(estimator, X, labels, rows, fit_params):
+    """`estimator` fitted on some rows."""
+    params = {name: value[rows] for name, value in fit_params.items()}
+    return estimator.fit(take(X, rows), labels[rows], **params)
+
+
+def predict_proba_for(estimator, X, rows, classes):
+    """Probabilities of some rows, columns as in `classes`; 0 for a class unseen."""
+    probabilities = np.zeros((len(rows), len(classes)))
+    columns = np.searchsorted(classes, estimator.classes_)
+    probabilities[:, columns] = estimator.predict_proba(take(X, rows))
+    return probabilities
+
+
+def out_of_fold_probabilities(
+    estimator, X, labels, classes, cv, sample_weight, n_jobs, verbose
+):
+    """Probabilities of shape (n_samples, n_classes), each row out of fold."""
+    X, labels = indexable(X, labels)
+    if sample_weight is not None:
+        sample_weight = check_sample_weight(sample_weight, len(labels))
+    fit_params = weight_params(estimator, sample_weight)
+    splits = make_splits(cv, X, labels)
+    tasks = (
+        delayed(_fit_predict)(
+            clone(estimator), X, labels, train, test, classes, fit_params
+        )
+        for train, test in splits
+    )
+    results = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+    pred_probs = np.full((len(labels), len(classes)), np.nan)
+    bar = tqdm(results, total=len(splits), desc="folds", disable=not verbose)
+    for (_, test), part in zip(splits, bar, strict=True):
+        pred_probs[test] = part
+    missing = np.isnan(pred_probs).any(axis=1)
+    if missing.any():
+        raise ValueError(
+            f"cv must have every row in a test part; {missing.sum()} of {len(labels)} "
+            "rows are in none."
+        )
+    return pred_probs
+
+
+def _fit_predict(estimator, X, labels, train, test, classes, fit_params):
+    """Probabilities of the test rows, columns as in `classes`."""
+    fit_on(estimator, X, labels, train, fit_params)
+    return predict_proba_for(estimator, X, test, classes)

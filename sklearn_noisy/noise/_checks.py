@@ -1,0 +1,107 @@
+"""What a noise matrix is."""
+
+import warnings
+
+import numpy as np
+from sklearn.utils import check_array
+
+__all__ = ["check_noise_matrix", "check_stochastic"]
+
+
+def check_stochastic(matrix, name, *, shape=None, tol=1e-6):
+    """Columns that are probability distributions, as float64.
+
+    Parameters
+    ----------
+    matrix : array-like of shape (n_rows, n_columns)
+    name : str
+        What an error calls it.
+    shape : tuple of int, default=None
+        The shape it must have; None takes any.
+    tol : float, default=1e-6
+        How far a column's sum may be from 1.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_columns)
+        A copy, its columns scaled to sum to 1 exactly (but for rounding).
+
+    Raises
+    ------
+    ValueError
+        If it has another shape, holds a negative, NaN or infinite value, or a
+        column does not sum to 1; the message names the column and by how much.
+    """
+    matrix = check_array(matrix, dtype=np.float64, input_name=name, copy=True)
+    if shape is not None and matrix.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}; got {matrix.shape}.")
+    if (matrix < 0).any():
+        row, column = np.argwhere(matrix < 0)[0]
+        raise ValueError(
+            f"{name} must be non-negative; its entry in row {row}, column {column} is "
+            f"{matrix[row, column]:.6g}."
+        )
+    sums = matrix.sum(axis=0)
+    worst = int(np.abs(sums - 1).argmax())
+    if abs(sums[worst] - 1) > tol:
+        hint = ""
+        if np.abs(matrix.sum(axis=1) - 1).max() <= tol:
+            hint = " Its rows do: give the transpose."
+        raise ValueError(
+            f"{name} must have columns that sum to 1; column {worst} sums to "
+            f"{sums[worst]:.6g}, {sums[worst] - 1:+.3g} from it.{hint}"
+        )
+    return matrix / sums
+
+
+def check_noise_matrix(noise_matrix, *, n_classes=None, max_condition=None):
+    """Check ``Q[j, i] = P(given label j | true label i)``.
+
+    Parameters
+    ----------
+    noise_matrix : array-like of shape (n_classes, n_classes)
+    n_classes : int, default=None
+        Classes it must be for; None takes any square matrix.
+    max_condition : float, default=None
+        Condition number above which a warning says that what is built on the
+        inverse of the matrix is not to be trusted; None does not look.
+
+    Returns
+    -------
+    ndarray of shape (n_classes, n_classes)
+        float64, its columns summing to 1.
+
+    Raises
+    ------
+    ValueError
+        If it is not square, not for `n_classes`, has a negative entry or a
+        column that does not sum to 1.
+
+    Examples
+    --------
+    >>> from sklearn_noisy.noise import check_noise_matrix
+    >>> check_noise_matrix([[0.9, 0.2], [0.1, 0.8]])
+    array([[0.9, 0.2],
+           [0.1, 0.8]])
+    """
+    shape = np.shape(noise_matrix)
+    if len(shape) != 2 or shape[0] != shape[1]:
+        raise ValueError(f"noise_matrix must be square; got shape {shape}.")
+    expected = None if n_classes is None else (n_classes, n_classes)
+    if expected is not None and shape != expected:
+        raise ValueError(
+            f"noise_matrix must have shape {expected} for {n_classes} classes; got "
+            f"{shape}."
+        )
+    Q = check_stochastic(noise_matrix, "noise_matrix")
+    if max_condition is not None:
+        condition = np.linalg.cond(Q)
+        if condition > max_condition:
+            warnings.warn(
+                f"noise_matrix has condition number {condition:.3g} (more than "
+                f"{max_condition:.3g}): some true classes give nearly the same "
+                "labels, and what is inferred from its inverse is mostly noise.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+    return Q

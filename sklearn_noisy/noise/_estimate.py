@@ -1,0 +1,254 @@
+"""The noise matrix from predictions on clean and on noisy rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammaln
+
+from sklearn_noisy.noise._bayes import inverse_from_noise, noise_from_inverse
+from sklearn_noisy.noise._confusions import (
+    Confusion,
+    expected_confusion,
+    measure_confusion,
+    shrink_columns,
+)
+from sklearn_noisy.noise._program import solve_cvxpy
+from sklearn_noisy.noise._simplex import project_columns
+from sklearn_noisy.noise._solvers import Solution, solve_fista, solve_inverse
+
+__all__ = ["FoldStatistics", "NoiseEstimate", "estimate_from_statistics"]
+
+# From nothing to R = I, since the confusions are of order one.
+L1_PENALTIES = np.r_[np.logspace(0, -5, 21), 0.0]
+
+
+@dataclass(frozen=True)
+class FoldStatistics:
+    """What one model's predictions say; it trained on none of these rows.
+
+    Attributes
+    ----------
+    clean : Confusion
+        With the true labels of the clean rows that the fold holds out.
+    noisy : Confusion
+        With the given labels of the noisy rows.
+    expected : ndarray of shape (n_classes, n_classes) or None
+        What calibrated predictions expect of themselves; None if they are labels.
+    """
+
+    clean: Confusion
+    noisy: Confusion
+    expected: np.ndarray | None
+
+    @classmethod
+    def measure(cls, p_clean, y_clean, p_noisy, y_noisy, w_clean, w_noisy, soft):
+        """From predictions of shape (n, K), codes and weights."""
+        return cls(
+            measure_confusion(p_clean, y_clean, w_clean),
+            measure_confusion(p_noisy, y_noisy, w_noisy),
+            expected_confusion(p_noisy, w_noisy) if soft else None,
+        )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How Eq. 5 is put and solved; see :func:`estimate_noise_matrix`."""
+
+    method: str = "l1"
+    l1_penalty: float | str = "cv"
+    l1_penalties: np.ndarray | None = None
+    penalty: str = "off_diagonal"
+    solver: str = "auto"
+    shrinkage: float | str = "auto"
+    allowed: np.ndarray | None = None
+    constraints: object = None
+
+    def solve(self, C_clean, C_noisy, l1_penalty, start=None):
+        """Eq. 3 or Eq. 5, by the method and solver that were chosen."""
+        allowed = None if self.allowed is None else self.allowed.T
+        if self.method == "inverse":
+            R = solve_inverse(C_clean, C_noisy)
+            if allowed is not None:
+                R = project_columns(R, allowed)
+            residual = float(((C_clean @ R - C_noisy) ** 2).sum())
+            return Solution(R, residual, np.nan, 0)
+        common = {"penalty": self.penalty, "allowed": allowed}
+        if self.solver == "cvxpy" or self.constraints is not None:
+            return solve_cvxpy(
+                C_clean, C_noisy, l1_penalty, constraints=self.constraints, **common
+            )
+        return solve_fista(C_clean, C_noisy, l1_penalty, start=start, **common)
+
+
+@dataclass(frozen=True)
+class NoiseEstimate:
+    """An estimated noise matrix and what it was made from.
+
+    Attributes
+    ----------
+    noise_matrix : ndarray of shape (n_classes, n_classes)
+        ``Q[j, i] = P(given j | true i)``.
+    inverse_noise_matrix : ndarray of shape (n_classes, n_classes)
+        ``R[i, j] = P(true i | given j)``.
+    clean_prior, noisy_prior : ndarrays of shape (n_classes,)
+    confusion_clean, confusion_noisy : ndarrays of shape (n_classes, n_classes)
+        ``P(predicted k | true i)``, as it went into the estimate, and
+        ``P(predicted k | given j)``.
+    shrinkage : ndarray of shape (n_classes,)
+        Share of each column of `confusion_clean` that is not counted on clean
+        rows but what the calibrated predictions expect of themselves.
+    l1_penalty : float
+    dual_gap : float
+    n_iter : int
+    condition_number : float
+        Of `confusion_clean`: how much its errors are magnified, at worst.
+    """
+
+    noise_matrix: np.ndarray
+    inverse_noise_matrix: np.ndarray
+    clean_prior: np.ndarray
+    noisy_prior: np.ndarray
+    confusion_clean: np.ndarray
+    confusion_noisy: np.ndarray
+    shrinkage: np.ndarray
+    l1_penalty: float
+    dual_gap: float
+    n_iter: int
+    condition_number: float
+
+
+def estimate_from_statistics(folds, settings, counts=None):
+    """Noise matrix from what the folds measured.
+
+    Parameters
+    ----------
+    folds : list of FoldStatistics
+    settings : Settings
+    counts : ndarray of shape (n_classes, n_classes), default=None
+        ``counts[j, i]``: rows that were given j and are truly i.
+
+    Returns
+    -------
+    NoiseEstimate
+    """
+    C_clean, C_noisy, shrinkage = _confusions(folds, settings.shrinkage)
+    noisy_prior = sum(fold.noisy.weight for fold in folds)
+    noisy_prior = noisy_prior / noisy_prior.sum()
+    l1_penalty = settings.l1_penalty
+    if settings.method != "l1":
+        l1_penalty = 0.0
+    elif l1_penalty == "cv":
+        l1_penalty = _cross_validate(folds, settings, noisy_prior)
+    solution = settings.solve(C_clean, C_noisy, l1_penalty)
+    R = _normalised(solution.R, settings.penalty)
+    Q, clean_prior = noise_from_inverse(R, noisy_prior)
+    if counts is not None:
+        Q = _with_counts(Q, counts)
+        R, _ = inverse_from_noise(Q, clean_prior)
+    return NoiseEstimate(
+        noise_matrix=Q,
+        inverse_noise_matrix=R,
+        clean_prior=clean_prior,
+        noisy_prior=noisy_prior,
+        confusion_clean=C_clean,
+        confusion_noisy=C_noisy,
+        shrinkage=shrinkage,
+        l1_penalty=float(l1_penalty),
+        dual_gap=solution.dual_gap,
+        n_iter=solution.n_iter,
+        condition_number=float(np.linalg.cond(C_clean)),
+    )
+
+
+def _confusions(folds, shrinkage):
+    """``C*`` and ``C̃``, and the share of the expectation in each column of ``C*``."""
+    clean = folds[0].clean
+    for fold in folds[1:]:
+        clean = clean + fold.clean
+    C_noisy = np.mean([fold.noisy.matrix for fold in folds], axis=0)
+    expected = [fold.expected for fold in folds]
+    n_classes = len(C_noisy)
+    if shrinkage == 0 or any(matrix is None for matrix in expected):
+        unseen = np.flatnonzero(clean.weight <= 0)
+        if len(unseen):
+            raise ValueError(
+                f"No clean row has class {unseen.tolist()} (by index), so how it is "
+                "predicted is unknown: add clean rows of it, or give probabilities "
+                "and shrinkage='auto'."
+            )
+        return clean.matrix, C_noisy, np.zeros(n_classes)
+    target = np.mean(expected, axis=0)
+    if shrinkage == "auto":
+        C_clean, share = shrink_columns(clean.matrix, clean.variance, target)
+    else:
+        share = np.where(clean.weight > 0, float(shrinkage), 1.0)
+        C_clean = share * target + (1 - share) * np.nan_to_num(clean.matrix)
+    return C_clean, C_noisy, share
+
+
+def _cross_validate(folds, settings, noisy_prior):
+    """Penalty that predicts the confusions of the held-out clean rows best."""
+    if settings.penalty == "literal":
+        return 0.0  # changes nothing, whatever it is
+    penalties = settings.l1_penalties
+    penalties = L1_PENALTIES if penalties is None else np.sort(penalties)[::-1]
+    if len(folds) < 2:
+        raise ValueError(
+            "l1_penalty='cv' needs clean rows in at least two folds; give a number."
+        )
+    scores = np.zeros((len(folds), len(penalties)))
+    for f, held_out in enumerate(folds):
+        others = [fold for g, fold in enumerate(folds) if g != f]
+        C_clean, C_noisy, _ = _confusions(others, settings.shrinkage)
+        seen = held_out.clean.weight > 0
+        measured = np.where(seen, held_out.clean.matrix, C_clean)
+        variance = np.where(seen, held_out.clean.variance, 0.0)
+        start = None
+        for number, l1_penalty in enumerate(penalties):
+            start = settings.solve(C_clean, C_noisy, l1_penalty, start).R
+            R = _normalised(start, settings.penalty, quietly=True)
+            squares = ((measured @ R - held_out.noisy.matrix) ** 2).sum(axis=0)
+            # E|(C + noise) r - c̃|² = |C r - c̃|² + Σ var_i r_i²: without the
+            # correction spread-out columns would seem better than they are.
+            squares -= variance @ R**2
+            scores[f, number] = squares @ noisy_prior
+    # Few clean rows make few and noisy scores: what a penalty gains over none
+    # must exceed its standard error.
+    gain = scores[:, [-1]] - scores
+    lower = gain.mean(axis=0) - gain.std(axis=0, ddof=1) / np.sqrt(len(folds))
+    return float(penalties[lower.argmax()])
+
+
+def _normalised(R, penalty, quietly=False):
+    """Columns of the relaxed problem divided by their sums."""
+    if penalty != "relaxed":
+        return R
+    sums = R.sum(axis=0)
+    empty = np.flatnonzero(sums <= 1e-12)
+    if len(empty) and not quietly:
+        raise ValueError(
+            f"penalty='relaxed' made column {int(empty[0])} of the inverse noise "
+            "matrix zero, which is no distribution: lower l1_penalty, or use "
+            "penalty='off_diagonal'."
+        )
+    columns = R / np.where(sums > 1e-12, sums, 1.0)
+    columns[:, empty] = np.eye(len(R))[:, empty]
+    return columns
+
+
+def _with_counts(Q, counts):
+    """Estimate and direct counts: the posterior mean under a Dirichlet prior.
+
+    The prior's mean is the estimate; how many rows it is worth is what makes the
+    counts most likely (Dirichlet-multinomial marginal likelihood).
+    """
+    n_rows = counts.sum(axis=0)
+    # A flip that the estimate rules out may have been counted all the same.
+    mean = 0.999 * Q + 0.001 / len(Q)
+    worth = np.logspace(0, 5, 51)[:, None, None]
+    prior = worth * mean
+    evidence = (gammaln(counts + prior) - gammaln(prior)).sum(axis=(1, 2))
+    worth = worth[:, :, 0]
+    evidence += (gammaln(worth) - gammaln(worth + n_rows)).sum(axis=1)
+    best = worth[evidence.argmax(), 0]
+    return (counts + best * Q) / (n_rows + best)

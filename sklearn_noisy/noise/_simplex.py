@@ -1,0 +1,63 @@
+"""Euclidean projection onto the probability simplex."""
+
+import numpy as np
+
+__all__ = ["project_columns", "project_rows"]
+
+
+def project_rows(V, allowed=None):
+    """Nearest probability distribution to each row.
+
+    The projection of v is ``max(v - θ, 0)`` with the one θ for which it sums to
+    1; over the sorted entries θ is explicit [1]_.
+
+    Parameters
+    ----------
+    V : ndarray of shape (n, m)
+    allowed : bool ndarray of shape (n, m), default=None
+        Entries that may be positive, at least one in each row; None is all.
+
+    Returns
+    -------
+    ndarray of shape (n, m)
+
+    References
+    ----------
+    .. [1] J. Duchi et al., "Efficient projections onto the l1-ball for learning
+       in high dimensions", ICML 2008.
+    """
+    if allowed is not None:
+        V = np.where(allowed, V, -np.inf)
+    descending = -np.sort(-V, axis=1)
+    # An excluded entry is -inf: it must not poison the sums, nor count.
+    finite = descending if allowed is None else np.maximum(descending, -1e300)
+    with np.errstate(over="ignore"):
+        excess = np.cumsum(finite, axis=1) - 1
+    counts = np.arange(1, V.shape[1] + 1)
+    support = (descending * counts > excess).sum(axis=1)
+    theta = excess[np.arange(len(V)), support - 1] / support
+    return np.maximum(V - theta[:, None], 0)
+
+
+def project_columns(V, allowed=None):
+    """Nearest probability distribution to each column.
+
+    Parameters
+    ----------
+    V : ndarray of shape (n, m)
+    allowed : bool ndarray of shape (n, m), default=None
+        Entries that may be positive; None is all.
+
+    Returns
+    -------
+    ndarray of shape (n, m)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_noisy.noise import project_columns
+    >>> project_columns(np.array([[0.9, 2.0], [0.5, 0.0]]))
+    array([[0.7, 1. ],
+           [0.3, 0. ]])
+    """
+    return project_rows(V.T, None if allowed is None else allowed.T).T
