@@ -72,6 +72,7 @@ def evaluate(settings, device, verbose):
         device=device,
         random_state=settings["seed"],
         verbose=verbose,
+        **({"loss__floor": settings["floor"]} if "floor" in settings else {}),
     )
     result = {}
     if settings["protocol"] == "in_sample":
@@ -107,6 +108,7 @@ def main():
     parser.add_argument("--noise-rate", type=float, default=0.2)
     parser.add_argument("--loss", nargs="+", choices=LOSSES, default=["blurry"])
     parser.add_argument("--gamma", type=float, help="of focal and blurry")
+    parser.add_argument("--floor", type=float, help="of blurry; 0 is as published")
     parser.add_argument("--c", type=float, help="of piecewise_zero and clipped")
     parser.add_argument(
         "--delay", type=int, help="first epoch of the loss; else 'auto'"
@@ -141,19 +143,21 @@ def main():
             }
             if loss == "cross_entropy":
                 settings["delay"] = "auto"
+            if loss == "blurry" and args.floor is not None:
+                settings["floor"] = args.floor
             row = results.get(
                 settings, lambda s=settings: evaluate(s, args.device, args.verbose)
             )
-            keys = ("loss", "gamma", "c", "delay", "seed")
+            keys = ("loss", "gamma", "floor", "c", "delay", "seed")
             figures = ("precision", "recall", "f1", "test_accuracy")
             table.append(
                 [
-                    *(show(settings[key], 2) for key in keys),
+                    *(show(settings.get(key), 2) for key in keys),
                     *(show(row.get(key)) for key in figures),
                     f"{row['seconds']:.0f}",
                 ]
             )
-    header = ["loss", "γ", "c", "delay", "seed", "precision", "recall", "F1"]
+    header = ["loss", "γ", "floor", "c", "delay", "seed", "precision", "recall", "F1"]
     print(markdown_table([*header, "test accuracy", "seconds"], table))
 
 

@@ -104,7 +104,7 @@ def encode_labels(y, classes=None):
         if len(found) < 2:
             raise ValueError(
                 "y must hold at least two classes (among the rows of positive "
-                f"weight); got one class, {found[0]!r}."
+                f"weight); got one class, {found.tolist()[0]!r}."
             )
         return codes.astype(np.int64), found
     unknown = [label for label in found.tolist() if label not in classes.tolist()]

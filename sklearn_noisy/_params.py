@@ -42,6 +42,18 @@ RESERVED = {
 }
 
 
+# scikit-learn's MLPClassifier calls them so.
+KNOWN_ELSEWHERE = {
+    "activation": "module__activation",
+    "alpha": "optimizer__weight_decay",
+    "hidden_layer_sizes": "module__hidden_layer_sizes",
+    "learning_rate": "lr",
+    "learning_rate_init": "lr",
+    "max_iter": "max_epochs",
+    "solver": "optimizer",
+}
+
+
 class SkorchParamsMixin:
     """Parameters that arrive through ``**kwargs``.
 
@@ -129,6 +141,8 @@ class SkorchParamsMixin:
                 for g in groups
                 if name.startswith(g) and name != g
             ]
+            if name in KNOWN_ELSEWHERE:
+                near = [KNOWN_ELSEWHERE[name]]
             hint = f" Did you mean {near[-1]!r}?" if near else ""
             raise UnknownParameterError(
                 f"{type(self).__name__} has no parameter {name!r}.{hint}"

@@ -194,8 +194,14 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
             accepted = inspect.signature(loss).parameters
             for name in ("gamma", "c"):
                 # A grid over losses sets gamma for those that have none, too.
-                if getattr(self, name) is not None and name in accepted:
-                    params[name] = getattr(self, name)
+                if getattr(self, name) is None or name not in accepted:
+                    continue
+                if name in params:
+                    raise ValueError(
+                        f"{name} and loss__{name} are the same parameter; give one of "
+                        f"them (got {getattr(self, name)!r} and {params[name]!r})."
+                    )
+                params[name] = getattr(self, name)
         return ScheduledLoss(make_loss(self.loss, n_classes, **params))
 
     def _make_callbacks(self):
@@ -210,6 +216,11 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
             callbacks["loss_schedule"].warn_if_never(self.net_)
 
     def _check_parameters(self):
+        if isinstance(self.module, str):
+            raise TypeError(
+                f"module must be a network, not a string; got {self.module!r}. The "
+                "loss goes by its name: loss=..."
+            )
         if self.delay != "auto" and (
             isinstance(self.delay, bool)
             or not isinstance(self.delay, Integral)

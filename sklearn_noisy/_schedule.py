@@ -151,6 +151,8 @@ class LossSchedule(Callback):
         """Say so when training ended before the robust loss came on."""
         if self.switch_epoch_ is not None:
             return
+        if net.given_:
+            self._update_knowledge(net)
         n_epochs = len(net.history)
         if self.delay == "auto":
             k = int(self.knowledge_.argmin())

@@ -16,6 +16,8 @@ from sklearn_noisy.noise import check_noise_matrix
 
 __all__ = ["find_label_issues"]
 
+INDEXED = (pd.DataFrame, pd.Series)
+
 FILTERS = (
     "both",
     "prune_by_noise_rate",
@@ -82,7 +84,8 @@ def find_label_issues(
     DataFrame of shape (n_samples, 4)
         ``is_label_issue`` (bool), ``label_quality`` (the probability of the
         given label: the lower, the worse), ``given_label`` and
-        ``predicted_label``; indexed as `X` if that is a DataFrame.
+        ``predicted_label``; indexed as `X` if that is a DataFrame, or else as `y`
+        if that is a Series.
 
     Raises
     ------
@@ -127,6 +130,8 @@ def find_label_issues(
             "estimator must be a classifier with fit and predict_proba (None only "
             f"with pred_probs); got {estimator!r}."
         )
+    if np.ndim(y) == 1 and pd.isna(np.asarray(y, dtype=object)).any():
+        raise ValueError("y must not contain missing labels (None or NaN).")
     labels = column_or_1d(y, warn=True)
     check_classification_targets(labels)
     classes, codes = np.unique(labels, return_inverse=True)
@@ -164,7 +169,7 @@ def find_label_issues(
             "given_label": labels,
             "predicted_label": classes[pred_probs.argmax(axis=1)],
         },
-        index=X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None,
+        index=next((a.index for a in (X, y) if isinstance(a, INDEXED)), None),
     )
 
 
@@ -179,6 +184,13 @@ def _check_pred_probs(pred_probs, n_samples, n_classes):
         raise ValueError(
             "pred_probs must lie in [0, 1]; got values from "
             f"{pred_probs.min():.3g} to {pred_probs.max():.3g}."
+        )
+    off = np.abs(pred_probs.sum(axis=1) - 1)
+    if off.max() > 1e-3:
+        row = int(off.argmax())
+        raise ValueError(
+            "pred_probs must have rows that sum to 1; row "
+            f"{row} sums to {pred_probs[row].sum():.6g}."
         )
     return pred_probs
 

@@ -17,6 +17,12 @@ from sklearn_noisy.datasets import corrupt_labels
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _seeded_torch():
+    """Modules that a test builds itself have weights from the global generator."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def iris():
     X, y = load_iris(return_X_y=True)

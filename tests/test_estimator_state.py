@@ -190,6 +190,7 @@ def test_skorch_parameters_are_parameters(iris):
     [
         ({"learning_rate": 0.1}, "has no parameter 'learning_rate'"),
         ({"max_epoch": 3}, "'max_epoch'. Did you mean 'max_epochs'?"),
+        ({"alpha": 1}, "'alpha'. Did you mean 'optimizer__weight_decay'?"),
         (
             {"optimiser__weight_decay": 0},
             "Did you mean 'optimizer__weight_decay'?",
@@ -222,13 +223,23 @@ def test_unknown_and_reserved_names(iris, params, message):
         ({"batch_size": 0}, ValueError, "batch_size == 0"),
         ({"n_iter_no_change": 0}, ValueError, "n_iter_no_change == 0"),
         ({"validation_fraction": 1}, ValueError, "validation_fraction == 1"),
+        ({"module": "blurry"}, TypeError, "not a string; got 'blurry'.*loss=..."),
+        (
+            {"loss": "blurry", "gamma": 0.2, "loss__gamma": 0.7},
+            ValueError,
+            "gamma and loss__gamma are the same parameter",
+        ),
         ({"optimizer": "adam"}, TypeError, "optimizer must be an optimizer class"),
         ({"callbacks": 3}, TypeError, "callbacks must be a list of skorch callbacks"),
         ({"early_stopping": "yes"}, ValueError, "early_stopping must be 'auto', True"),
         ({"precision": "half"}, ValueError, "precision must be one of 'auto'"),
         ({"device": "gpu"}, ValueError, "device must be 'cpu', 'cuda'.*got 'gpu'"),
         ({"device": 0}, TypeError, "device must be 'cpu', 'cuda'.*got 0"),
-        ({"module": "mlp"}, TypeError, "module must be None, an nn.Module.*got 'mlp'"),
+        (
+            {"module": "mlp"},
+            TypeError,
+            "module must be a network, not a string; got 'mlp'",
+        ),
         ({"module": dict}, TypeError, "module must be None"),
         ({"module__depth": 3}, TypeError, "depth"),
         ({"loss": "huber"}, ValueError, "loss must be one of.*got 'huber'"),
@@ -344,7 +355,8 @@ def test_modules_that_return_something_else(iris, module, message):
 def test_log_probabilities_and_positive_logits_are_logits(iris):
     X, y = iris
     for end in (nn.LogSoftmax(dim=1), nn.Softplus()):
-        clf = classifier(nn.Sequential(nn.Linear(4, 3), end), max_epochs=40).fit(X, y)
+        module = nn.Sequential(nn.Linear(4, 3), end)
+        clf = classifier(module, max_epochs=80).fit(X, y)
         assert clf.score(X, y) > 0.8
 
 

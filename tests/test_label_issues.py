@@ -183,6 +183,13 @@ def test_texts_in_a_list():
     np.testing.assert_array_equal(issues["is_label_issue"], wrong)
 
 
+def test_the_index_is_that_of_the_labels_if_the_rows_have_none(frame):
+    X, y_given, _ = frame
+    y = pd.Series(np.asarray(y_given), index=[f"row {i}" for i in range(150)])
+    issues = find_label_issues(LOGISTIC, X.to_numpy(), y, cv=3)
+    assert list(issues.index) == list(y.index)
+
+
 def test_progress_is_shown_when_asked_for(frame, capsys):
     X, y_given, _ = frame
     find_label_issues(LOGISTIC, X, y_given, cv=3)
@@ -215,6 +222,9 @@ def test_progress_is_shown_when_asked_for(frame, capsys):
         ),
         ({"pred_probs": np.ones((150, 2))}, ValueError, r"shape \(150, 3\)"),
         ({"pred_probs": np.full((150, 3), 2.0)}, ValueError, r"must lie in \[0, 1\]"),
+        ({"pred_probs": np.full((150, 3), 0.5)}, ValueError, "row 0 sums to 1.5"),
+        ({"y": [None, "a"] * 75}, ValueError, "y must not contain missing labels"),
+        ({"y": np.r_[np.nan, np.ones(149)]}, ValueError, "missing labels"),
         ({"sample_weight": -np.ones(150)}, ValueError, "must not be negative"),
         ({"y": ["a"] * 150}, ValueError, "at least two classes"),
         ({"y": ["a", "b"]}, ValueError, "inconsistent numbers of samples"),

@@ -295,7 +295,7 @@ def test_label_smoothing_with_a_prior():
         ),
         ("blurry", {"floor": 1}, ValueError, r"floor must be in \[0, 1\), got 1"),
         ("focal", {"gama": 1}, TypeError, "no parameter 'gama'; its parameters: gamma"),
-        ("bluury", {}, ValueError, "loss must be one of .*'blurry'.*got 'bluury'"),
+        ("bluury", {}, ValueError, "got 'bluury'. Did you mean 'blurry'"),
         (3, {}, TypeError, "loss must be a name"),
         (losses.FocalLoss(), {"gamma": 1}, ValueError, "loss__gamma cannot be set"),
     ],
@@ -309,6 +309,11 @@ def test_symmetric_noise_refuses_a_rate_that_leaves_no_signal():
     loss = make_loss("symmetric_noise", 2, noise_rate=0.5)
     with pytest.raises(ValueError, match=r"must be below \(K - 1\) / K = 0.5"):
         loss(torch.zeros(1, 2), torch.tensor([0]))
+
+
+def test_losses_show_their_parameters():
+    assert repr(losses.BlurryLoss(0.3)) == "BlurryLoss(gamma=0.3, floor=None)"
+    assert repr(losses.CrossEntropyLoss()) == "CrossEntropyLoss()"
 
 
 def test_make_loss_fills_in_what_a_class_asks_for():

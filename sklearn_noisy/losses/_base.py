@@ -1,5 +1,6 @@
 """What all losses share."""
 
+import inspect
 import math
 from numbers import Real
 
@@ -67,6 +68,13 @@ class BaseLoss(nn.Module):
         if targets.ndim == 1:
             return self.label_loss(log_p.gather(1, targets[:, None]), log_p)[:, 0]
         return (targets * self.label_loss(log_p, log_p)).sum(dim=1)
+
+    def extra_repr(self):
+        """Parameters, for the representation."""
+        names = inspect.signature(type(self)).parameters
+        return ", ".join(
+            f"{name}={getattr(self, name)!r}" for name in names if hasattr(self, name)
+        )
 
     def label_loss(self, log_p_label, log_p):
         r"""Loss :math:`\ell(k, p)` of the labels in the columns.

@@ -1,5 +1,6 @@
 """Losses by name."""
 
+import difflib
 import inspect
 
 from torch import nn
@@ -65,9 +66,11 @@ def make_loss(loss, n_classes, **params):
     """
     if isinstance(loss, str):
         if loss not in LOSSES:
+            near = difflib.get_close_matches(loss, LOSSES, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ValueError(
                 f"loss must be one of {', '.join(map(repr, LOSSES))}, or an "
-                f"nn.Module class or instance; got {loss!r}."
+                f"nn.Module class or instance; got {loss!r}.{hint}"
             )
         name, loss = loss, LOSSES[loss]
     elif isinstance(loss, nn.Module):
