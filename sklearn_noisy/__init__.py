@@ -1,7 +1,13 @@
 """scikit-learn estimators for classification when many training labels are wrong."""
 
+from sklearn_noisy._noise_matrix import NoiseMatrixEstimator
 from sklearn_noisy._robust_loss import RobustLossClassifier
 from sklearn_noisy._version import __version__
 from sklearn_noisy.label_issues import find_label_issues
 
-__all__ = ["RobustLossClassifier", "__version__", "find_label_issues"]
+__all__ = [
+    "NoiseMatrixEstimator",
+    "RobustLossClassifier",
+    "__version__",
+    "find_label_issues",
+]

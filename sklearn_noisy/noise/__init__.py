@@ -2,13 +2,17 @@
 
 from sklearn_noisy.noise._bayes import inverse_from_noise, noise_from_inverse
 from sklearn_noisy.noise._checks import check_noise_matrix
+from sklearn_noisy.noise._estimate import NoiseEstimate
+from sklearn_noisy.noise._predictions import estimate_noise_matrix
 from sklearn_noisy.noise._program import solve_cvxpy
 from sklearn_noisy.noise._simplex import project_columns
 from sklearn_noisy.noise._solvers import Solution, solve_fista, solve_inverse
 
 __all__ = [
+    "NoiseEstimate",
     "Solution",
     "check_noise_matrix",
+    "estimate_noise_matrix",
     "inverse_from_noise",
     "noise_from_inverse",
     "project_columns",

@@ -1,6 +1,7 @@
 """The noise matrix from predictions on clean and on noisy rows."""
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from scipy.special import gammaln
@@ -8,18 +9,40 @@ from scipy.special import gammaln
 from sklearn_noisy.noise._bayes import inverse_from_noise, noise_from_inverse
 from sklearn_noisy.noise._confusions import (
     Confusion,
-    expected_confusion,
-    measure_confusion,
     shrink_columns,
 )
 from sklearn_noisy.noise._program import solve_cvxpy
 from sklearn_noisy.noise._simplex import project_columns
-from sklearn_noisy.noise._solvers import Solution, solve_fista, solve_inverse
+from sklearn_noisy.noise._solvers import (
+    PENALTIES,
+    Solution,
+    solve_fista,
+    solve_inverse,
+)
 
-__all__ = ["FoldStatistics", "NoiseEstimate", "estimate_from_statistics"]
+__all__ = ["NoiseEstimate", "Settings", "estimate_from_statistics", "FoldStatistics"]
 
 # From nothing to R = I, since the confusions are of order one.
 L1_PENALTIES = np.r_[np.logspace(0, -5, 21), 0.0]
+
+
+METHODS = ("l1", "inverse")
+SOLVERS = ("auto", "fista", "cvxpy")
+
+
+def _check_allowed(allowed, n_classes):
+    allowed = np.asarray(allowed)
+    if allowed.shape != (n_classes, n_classes) or allowed.dtype != bool:
+        raise ValueError(
+            f"allowed must be a boolean matrix of shape {(n_classes, n_classes)}, "
+            f"oriented like Q; got shape {allowed.shape}, dtype {allowed.dtype}."
+        )
+    forbidden = np.flatnonzero(~np.diag(allowed))
+    if len(forbidden):
+        raise ValueError(
+            f"allowed forbids class {int(forbidden[0])} (by index) to keep its label: "
+            "its diagonal must be True."
+        )
 
 
 @dataclass(frozen=True)
@@ -40,15 +63,6 @@ class FoldStatistics:
     noisy: Confusion
     expected: np.ndarray | None
 
-    @classmethod
-    def measure(cls, p_clean, y_clean, p_noisy, y_noisy, w_clean, w_noisy, soft):
-        """From predictions of shape (n, K), codes and weights."""
-        return cls(
-            measure_confusion(p_clean, y_clean, w_clean),
-            measure_confusion(p_noisy, y_noisy, w_noisy),
-            expected_confusion(p_noisy, w_noisy) if soft else None,
-        )
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -62,6 +76,43 @@ class Settings:
     shrinkage: float | str = "auto"
     allowed: np.ndarray | None = None
     constraints: object = None
+
+    def check(self, n_classes):
+        """Raise if a setting is none of those that exist."""
+        for name, value, known in (
+            ("method", self.method, METHODS),
+            ("penalty", self.penalty, PENALTIES),
+            ("solver", self.solver, SOLVERS),
+        ):
+            if value not in known:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(map(repr, known))}; got "
+                    f"{value!r}."
+                )
+        for name, value, word, high in (
+            ("l1_penalty", self.l1_penalty, "cv", np.inf),
+            ("shrinkage", self.shrinkage, "auto", 1.0),
+        ):
+            if isinstance(value, str):
+                valid = value == word
+            else:
+                valid = isinstance(value, Real) and 0 <= value <= high
+            if not valid:
+                raise ValueError(
+                    f"{name} must be {word!r} or a number from 0 to {high}; got "
+                    f"{value!r}."
+                )
+        if self.constraints is not None and not callable(self.constraints):
+            raise TypeError(
+                "constraints must be a callable that takes the cvxpy variable R; got "
+                f"{self.constraints!r}."
+            )
+        if self.constraints is not None and self.solver == "fista":
+            raise ValueError(
+                "constraints need solver='cvxpy' or 'auto'; got solver='fista'."
+            )
+        if self.allowed is not None:
+            _check_allowed(self.allowed, n_classes)
 
     def solve(self, C_clean, C_noisy, l1_penalty, start=None):
         """Eq. 3 or Eq. 5, by the method and solver that were chosen."""
@@ -102,6 +153,9 @@ class NoiseEstimate:
     n_iter : int
     condition_number : float
         Of `confusion_clean`: how much its errors are magnified, at worst.
+    interval : ndarray of shape (2, n_classes, n_classes) or None
+        Lower and upper bound of each entry of `noise_matrix` at the level asked
+        for, from the bootstrap.
     """
 
     noise_matrix: np.ndarray
@@ -115,6 +169,7 @@ class NoiseEstimate:
     dual_gap: float
     n_iter: int
     condition_number: float
+    interval: np.ndarray | None = None
 
 
 def estimate_from_statistics(folds, settings, counts=None):
@@ -166,8 +221,15 @@ def _confusions(folds, shrinkage):
     for fold in folds[1:]:
         clean = clean + fold.clean
     C_noisy = np.mean([fold.noisy.matrix for fold in folds], axis=0)
+    unseen = folds[0].noisy.weight <= 0
+    C_clean, share = _clean_confusion(folds, clean, shrinkage)
+    # A label that is never given: R = e_j then, which is multiplied by P(given) = 0.
+    C_noisy[:, unseen] = C_clean[:, unseen]
+    return C_clean, C_noisy, share
+
+
+def _clean_confusion(folds, clean, shrinkage):
     expected = [fold.expected for fold in folds]
-    n_classes = len(C_noisy)
     if shrinkage == 0 or any(matrix is None for matrix in expected):
         unseen = np.flatnonzero(clean.weight <= 0)
         if len(unseen):
@@ -176,14 +238,14 @@ def _confusions(folds, shrinkage):
                 "predicted is unknown: add clean rows of it, or give probabilities "
                 "and shrinkage='auto'."
             )
-        return clean.matrix, C_noisy, np.zeros(n_classes)
+        return clean.matrix, np.zeros(len(clean.weight))
     target = np.mean(expected, axis=0)
     if shrinkage == "auto":
         C_clean, share = shrink_columns(clean.matrix, clean.variance, target)
     else:
         share = np.where(clean.weight > 0, float(shrinkage), 1.0)
         C_clean = share * target + (1 - share) * np.nan_to_num(clean.matrix)
-    return C_clean, C_noisy, share
+    return C_clean, share
 
 
 def _cross_validate(folds, settings, noisy_prior):
@@ -207,7 +269,8 @@ def _cross_validate(folds, settings, noisy_prior):
         for number, l1_penalty in enumerate(penalties):
             start = settings.solve(C_clean, C_noisy, l1_penalty, start).R
             R = _normalised(start, settings.penalty, quietly=True)
-            squares = ((measured @ R - held_out.noisy.matrix) ** 2).sum(axis=0)
+            residual = measured @ R - np.nan_to_num(held_out.noisy.matrix)
+            squares = (residual**2).sum(axis=0)
             # E|(C + noise) r - c̃|² = |C r - c̃|² + Σ var_i r_i²: without the
             # correction spread-out columns would seem better than they are.
             squares -= variance @ R**2

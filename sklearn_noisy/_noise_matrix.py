@@ -1,0 +1,432 @@
+"""NoiseMatrixEstimator: checks and cross-fitting around noise/."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+from cleanlab.count import compute_confident_joint, estimate_latent
+from joblib import Parallel, delayed
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.utils import check_random_state, check_scalar, get_tags, indexable
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d, validate_data
+from tqdm import tqdm
+
+from sklearn_noisy._cross_fit import (
+    fit_on,
+    make_splits,
+    out_of_fold_probabilities,
+    predict_proba_for,
+    weight_params,
+)
+from sklearn_noisy._data import check_sample_weight
+from sklearn_noisy._robust_loss import RobustLossClassifier
+from sklearn_noisy.noise import NoiseEstimate, inverse_from_noise
+from sklearn_noisy.noise._estimate import Settings
+from sklearn_noisy.noise._predictions import Predictions, estimate_from_predictions
+
+__all__ = ["NoiseMatrixEstimator"]
+
+METHODS = ("auto", "l1", "inverse", "confident_joint")
+
+LEVEL = 0.9
+
+
+class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
+    r"""Estimate which class is given which label, from a few clean rows.
+
+    A classifier trains on the clean rows, by cross-fitting, so that no model is
+    measured on rows that it trained on. How it predicts the clean rows of each
+    class, and the noisy rows of each given label, tells how the labels were made
+    noisy (Eqs. 3 to 5 of [1]_).
+
+    Parameters
+    ----------
+    estimator : classifier, default=None
+        Any scikit-learn classifier with ``predict_proba``; it is cloned. None
+        is ``RobustLossClassifier(loss="cross_entropy")``.
+    method : {"auto", "l1", "inverse", "confident_joint"}, default="auto"
+        ``"l1"``: Eq. 5. ``"inverse"``: Eq. 3, its columns projected onto the
+        simplex. Both need `is_clean`. ``"confident_joint"``: cleanlab's counts
+        over out-of-fold probabilities of all rows [2]_, which need no clean row.
+        ``"auto"``: l1 with clean rows, the confident joint without.
+    l1_penalty : float >= 0 or "cv", default="cv"
+        λ of Eq. 5; ``"cv"`` chooses it by how well the matrix predicts the
+        confusions of held-out clean rows.
+    l1_penalties : array-like, default=None
+        Values that ``"cv"`` tries; None is 0 and 21 from 1e-5 to 1.
+    penalty : {"off_diagonal", "relaxed", "literal"}, default="off_diagonal"
+        What λ multiplies: the flips; all of R, which then need not sum to 1 and is
+        normalised afterwards; or, as the paper writes it, all of R with columns
+        that sum to 1, which changes nothing.
+    shrinkage : float in [0, 1] or "auto", default="auto"
+        How far the confusions of the clean rows are moved towards those that
+        the calibrated probabilities expect of themselves. ``"auto"``: as far as
+        they are sampling error. 0 is the paper's: counted, uncalibrated.
+    solver : {"auto", "fista", "cvxpy"}, default="auto"
+        Of Eq. 5: accelerated projected gradient with an active set at the end
+        (also what ``"auto"`` takes), or cvxpy, which is the reference and what
+        `constraints` need.
+    cv : int, cross-validation splitter or iterable of splits, default=5
+        Folds of the clean rows (of all rows for the confident joint). An integer
+        is the number of shuffled stratified folds.
+    allowed : bool array-like of shape (n_classes, n_classes), default=None
+        ``allowed[j, i]``: whether class i can be given label j; the diagonal must
+        be True.
+    constraints : callable, default=None
+        Takes the cvxpy variable ``R[i, j] = P(true i | given j)``, returns a list
+        of further constraints.
+    n_bootstrap : int, default=0
+        Bootstrap samples for 90 % intervals of the entries. They draw rows; the
+        classifiers stay.
+    n_jobs : int, default=None
+        Folds that are fitted at the same time.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the default classifier and the bootstrap.
+    verbose : int, default=0
+        Above 0, a progress bar over the folds (on stderr).
+
+    Attributes
+    ----------
+    noise_matrix_ : ndarray of shape (n_classes, n_classes)
+        ``Q[j, i] = P(given j | true i)``; columns sum to 1.
+    inverse_noise_matrix_ : ndarray of shape (n_classes, n_classes)
+        ``R[i, j] = P(true i | given j)``; columns sum to 1.
+    clean_prior_, noisy_prior_ : ndarrays of shape (n_classes,)
+        ``P(true i)`` and ``P(given j)`` among the noisy rows.
+    confusion_clean_, confusion_noisy_ : ndarrays of shape (n_classes, n_classes)
+        ``P(predicted k | true i)`` and ``P(predicted k | given j)``. Not for the
+        confident joint.
+    shrinkage_ : ndarray of shape (n_classes,)
+        How far each column of `confusion_clean_` was moved.
+    l1_penalty_, dual_gap_, n_iter_ : float, float, int
+        Of Eq. 5.
+    condition_number_ : float
+        Of `confusion_clean_`: by how much its errors are magnified, at worst.
+    interval_ : ndarray of shape (2, n_classes, n_classes)
+        90 % interval of each entry of `noise_matrix_`, with `n_bootstrap`.
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted; rows and columns are in this order.
+    n_features_in_, feature_names_in_
+        Those of the classifier, where it has them.
+
+    See Also
+    --------
+    sklearn_noisy.noise.estimate_noise_matrix : The same for predictions that you
+        have already.
+
+    References
+    ----------
+    .. [1] S. Sukhbaatar, R. Fergus, "Learning from noisy labels with deep
+       neural networks", 2014, section 3.2.
+    .. [2] C. Northcutt, L. Jiang, I. Chuang, "Confident learning: estimating
+       uncertainty in dataset labels", JAIR 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_noisy import NoiseMatrixEstimator
+    >>> from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
+    >>> X, y = load_digits(return_X_y=True)
+    >>> Q = make_noise_matrix(10, 0.4, kind="pair")
+    >>> is_clean = np.random.RandomState(1).rand(len(y)) < 0.2
+    >>> y_given = np.where(is_clean, y, corrupt_labels(y, Q, random_state=0))
+    >>> estimator = NoiseMatrixEstimator(LogisticRegression(max_iter=5000))
+    >>> Q_hat = estimator.fit(X, y_given, is_clean=is_clean).noise_matrix_
+    >>> bool(np.abs(Q_hat - Q).sum() / 10 < 0.2)
+    True
+    """
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        method="auto",
+        l1_penalty="cv",
+        l1_penalties=None,
+        penalty="off_diagonal",
+        shrinkage="auto",
+        solver="auto",
+        cv=5,
+        allowed=None,
+        constraints=None,
+        n_bootstrap=0,
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.estimator = estimator
+        self.method = method
+        self.l1_penalty = l1_penalty
+        self.l1_penalties = l1_penalties
+        self.penalty = penalty
+        self.shrinkage = shrinkage
+        self.solver = solver
+        self.cv = cv
+        self.allowed = allowed
+        self.constraints = constraints
+        self.n_bootstrap = n_bootstrap
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y, sample_weight=None, *, is_clean=None, y_given=None):
+        """Estimate the noise matrix.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            What `estimator` takes.
+        y : array-like of shape (n_samples,)
+            True labels where `is_clean`, given labels elsewhere.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+        is_clean : bool array-like of shape (n_samples,), default=None
+            True where the label is known to be right.
+        y_given : array-like of shape (n_samples,), default=None
+            Labels that the clean rows had before somebody checked them; they are
+            counted as well. What stands in other rows is not looked at.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of its range; a mask of another length, or without
+            a True or a False; fewer clean rows than classes, or a class without
+            one; `is_clean` missing where the method needs it.
+        TypeError
+            If `estimator` is no classifier with ``predict_proba``.
+        """
+        X, y = indexable(X, y)
+        if not (isinstance(X, list) or hasattr(X, "iloc") or issparse(X)):
+            X = np.asarray(X)
+        labels = np.asarray(column_or_1d(y, warn=True))
+        check_classification_targets(labels)
+        classes, codes = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(
+                f"y must hold at least two classes; got one class, {classes.tolist()}."
+            )
+        method, mask = self._check_method(is_clean, len(labels))
+        settings = self._check_settings(method, len(classes))
+        weight = check_sample_weight(sample_weight, len(labels))
+        rng = self._rng()
+        estimator = self._make_estimator(rng)
+        fit_params = weight_params(estimator, None if sample_weight is None else weight)
+        if method == "confident_joint":
+            if y_given is not None:
+                raise ValueError("y_given needs is_clean: it is that of clean rows.")
+            estimate = self._confident_joint(
+                estimator, X, labels, classes, codes, sample_weight
+            )
+        else:
+            given = self._check_y_given(y_given, mask, classes)
+            _check_clean_rows(codes[mask], classes)
+            predictions = self._predict(
+                estimator, X, labels, classes, codes, mask, weight, fit_params
+            )
+            predictions = replace(predictions, y_given=given)
+            estimate = estimate_from_predictions(
+                predictions,
+                settings,
+                n_bootstrap=self.n_bootstrap,
+                level=LEVEL,
+                rng=rng,
+            )
+        # Sets n_features_in_ and feature_names_in_; the rows are the estimator's.
+        validate_data(self, X, skip_check_array=True)
+        self.classes_ = classes
+        self._store(estimate)
+        return self
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = RobustLossClassifier() if self.estimator is None else self.estimator
+        inner = get_tags(inner)
+        tags.input_tags = inner.input_tags
+        tags.target_tags = inner.target_tags
+        tags.classifier_tags = inner.classifier_tags
+        return tags
+
+    # Checks.
+
+    def _rng(self):
+        state = self.random_state
+        # None must not draw from NumPy's global generator.
+        fresh = np.random.SeedSequence().generate_state(1)[0]
+        rng = check_random_state(fresh if state is None else state)
+        return np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
+
+    def _check_method(self, is_clean, n_samples):
+        if self.method not in METHODS:
+            raise ValueError(
+                f"method must be one of {', '.join(map(repr, METHODS))}; got "
+                f"{self.method!r}."
+            )
+        method = self.method
+        if method == "auto":
+            method = "confident_joint" if is_clean is None else "l1"
+        if method == "confident_joint":
+            return method, None
+        if is_clean is None:
+            raise ValueError(
+                f"method={method!r} needs is_clean, a boolean mask of the rows whose "
+                "labels are known to be right."
+            )
+        mask = np.asarray(is_clean)
+        if mask.shape != (n_samples,) or mask.dtype != bool:
+            raise ValueError(
+                f"is_clean must be a boolean mask of shape ({n_samples},); got shape "
+                f"{mask.shape}, dtype {mask.dtype}."
+            )
+        if not mask.any() or mask.all():
+            which = "no row" if not mask.any() else "every row"
+            raise ValueError(
+                f"is_clean marks {which} as clean; clean and noisy rows are needed."
+            )
+        return method, mask
+
+    def _check_settings(self, method, n_classes):
+        check_scalar(self.n_bootstrap, "n_bootstrap", int, min_val=0)
+        settings = Settings(
+            method="l1" if method == "confident_joint" else method,
+            l1_penalty=self.l1_penalty,
+            l1_penalties=self.l1_penalties,
+            penalty=self.penalty,
+            shrinkage=self.shrinkage,
+            solver=self.solver,
+            allowed=None if self.allowed is None else np.asarray(self.allowed),
+            constraints=self.constraints,
+        )
+        settings.check(n_classes)
+        return settings
+
+    def _make_estimator(self, rng):
+        if self.estimator is None:
+            seed = rng.randint(np.iinfo(np.int32).max)
+            return RobustLossClassifier(loss="cross_entropy", random_state=seed)
+        if not (is_classifier(self.estimator) and hasattr(self.estimator, "fit")):
+            raise TypeError(f"estimator must be a classifier; got {self.estimator!r}.")
+        if not hasattr(self.estimator, "predict_proba"):
+            raise TypeError(
+                f"estimator must have predict_proba; {self.estimator!r} has not."
+            )
+        return self.estimator
+
+    def _check_y_given(self, y_given, mask, classes):
+        if y_given is None:
+            return None
+        given = np.asarray(column_or_1d(y_given))
+        if given.shape != mask.shape:
+            raise ValueError(
+                f"y_given must have shape {mask.shape}, that of y; got {given.shape}."
+            )
+        given = given[mask]
+        unknown = sorted({*given.tolist()} - {*classes.tolist()}, key=str)
+        if unknown:
+            raise ValueError(f"y_given holds labels that y does not: {unknown}.")
+        return np.searchsorted(classes, given)
+
+    # The two ways.
+
+    def _predict(self, estimator, X, labels, classes, codes, mask, weight, fit_params):
+        """Cross-fitted predictions of the clean and of the noisy rows."""
+        clean, noisy = np.flatnonzero(mask), np.flatnonzero(~mask)
+        splits = make_splits(self.cv, clean, labels[clean])
+        tasks = (
+            delayed(_fit_and_predict)(
+                clone(estimator),
+                X,
+                labels,
+                clean[train],
+                (clean[test], noisy),
+                classes,
+                fit_params,
+            )
+            for train, test in splits
+        )
+        results = Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks)
+        p_clean = np.full((len(clean), len(classes)), np.nan)
+        fold, p_noisy = np.zeros(len(clean), dtype=int), []
+        bar = tqdm(results, total=len(splits), desc="folds", disable=not self.verbose)
+        for number, ((_, test), result) in enumerate(zip(splits, bar, strict=True)):
+            p_clean[test], of_noisy = result
+            p_noisy.append(of_noisy)
+            fold[test] = number
+        if np.isnan(p_clean).any():
+            raise ValueError("cv must have every clean row in a test part.")
+        return Predictions(
+            clean=p_clean,
+            y_clean=codes[clean],
+            fold=fold,
+            noisy=p_noisy,
+            y_noisy=codes[noisy],
+            w_clean=weight[clean],
+            w_noisy=weight[noisy],
+            soft=True,
+        )
+
+    def _confident_joint(self, estimator, X, labels, classes, codes, sample_weight):
+        """Cleanlab's estimate, from out-of-fold probabilities of all rows."""
+        probabilities = out_of_fold_probabilities(
+            estimator,
+            X,
+            labels,
+            classes,
+            cv=min(self.cv, len(labels)) if isinstance(self.cv, int) else self.cv,
+            sample_weight=sample_weight,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+        )
+        joint = compute_confident_joint(codes, probabilities)
+        prior, Q, _ = estimate_latent(joint, codes)
+        Q = Q / Q.sum(axis=0)
+        R, noisy_prior = inverse_from_noise(Q, prior / prior.sum())
+        return NoiseEstimate(
+            noise_matrix=Q,
+            inverse_noise_matrix=R,
+            clean_prior=prior / prior.sum(),
+            noisy_prior=noisy_prior,
+            confusion_clean=None,
+            confusion_noisy=None,
+            shrinkage=None,
+            l1_penalty=None,
+            dual_gap=None,
+            n_iter=None,
+            condition_number=None,
+        )
+
+    def _store(self, estimate):
+        """Fields of the estimate as attributes; those that do not apply are absent."""
+        for field in fields(estimate):
+            value = getattr(estimate, field.name)
+            if value is not None:
+                setattr(self, field.name + "_", value)
+            elif hasattr(self, field.name + "_"):
+                delattr(self, field.name + "_")
+
+
+def _check_clean_rows(codes, classes):
+    """Raise unless every class has a clean row."""
+    if len(codes) < len(classes):
+        raise ValueError(
+            f"is_clean marks {len(codes)} rows, fewer than the {len(classes)} classes."
+        )
+    counts = np.bincount(codes, minlength=len(classes))
+    missing = classes[counts == 0].tolist()
+    if missing:
+        raise ValueError(
+            f"is_clean marks no row of the classes {missing}: how they are given other "
+            "labels cannot be known. Check some rows of them, or leave their rows out."
+        )
+
+
+def _fit_and_predict(estimator, X, labels, train, tests, classes, fit_params):
+    """Probabilities of several sets of rows by one model."""
+    fit_on(estimator, X, labels, train, fit_params)
+    return [predict_proba_for(estimator, X, rows, classes) for rows in tests]
