@@ -140,7 +140,8 @@ def main():
                     settings,
                     lambda c=(kind, rate, seed): confident_joint(Z, y, *c),
                 )
-                settings |= {"n_clean": n_clean, "n_bootstrap": args.bootstrap}
+                settings = settings | {"n_clean": n_clean}
+                settings["n_bootstrap"] = args.bootstrap
                 cell = (kind, rate, n_clean, seed, args.bootstrap)
                 row = results.get(settings, lambda c=cell: evaluate(Z, y, *c))
                 cells.append({**row, "confident_joint": joint["confident_joint"]})
