@@ -118,7 +118,7 @@ def main():
         "--dataset", choices=("mnist", "fashion_mnist"), default="mnist"
     )
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--bootstrap", type=int, default=40)
+    parser.add_argument("--bootstrap", type=int, default=200)
     parser.add_argument(
         "--output", default="benchmarks/results/noise_matrix_clean_data.jsonl"
     )

@@ -11,6 +11,7 @@ from scipy.optimize import minimize_scalar
 
 __all__ = [
     "Confusion",
+    "draw_columns",
     "expected_confusion",
     "fit_temperature",
     "measure_confusion",
@@ -154,15 +155,37 @@ def shrink_columns(measured, variance, target):
     columns : ndarray of shape (n_classes, n_classes)
     weight : ndarray of shape (n_classes,)
         Share of the target in each column.
+    uncertainty : ndarray of shape (n_classes,)
+        Variance that is left in each column, summed over its entries. Here the
+        target's own error counts with a standard error on top: an estimate of
+        zero does not mean that there is none.
     """
     seen = np.isfinite(variance)
-    distance = ((measured - target)[:, seen] ** 2).sum(axis=0)
-    error = max(0.0, float((distance - variance[seen]).mean())) if seen.any() else 0.0
+    excess = ((measured - target)[:, seen] ** 2).sum(axis=0) - variance[seen]
+    error = max(0.0, float(excess.mean())) if seen.any() else 0.0
     weight = np.ones(len(variance))
     weight[seen] = variance[seen] / np.maximum(variance[seen] + error, SMALLEST)
     filled = np.where(seen, measured, target)
     columns = weight * target + (1 - weight) * filled
-    return columns / columns.sum(axis=0), weight
+    doubt = error + excess.std(ddof=1) / np.sqrt(len(excess)) if seen.sum() > 1 else 1.0
+    uncertainty = np.where(
+        seen, variance * doubt / np.where(seen, variance + doubt, 1.0), doubt
+    )
+    return columns / columns.sum(axis=0), weight, uncertainty
+
+
+def draw_columns(columns, uncertainty, rng):
+    """Random columns with these means and these variances, summed over entries.
+
+    Dirichlet: ``Σ_k c_k (1 - c_k) / (κ + 1)`` is the variance of a column.
+    """
+    spread = (columns * (1 - columns)).sum(axis=0)
+    drawn = columns.copy()
+    for k in np.flatnonzero((uncertainty > 0) & (spread > 0)):
+        kappa = max(spread[k] / uncertainty[k] - 1, 1.0)
+        gammas = rng.standard_gamma(np.maximum(kappa * columns[:, k], SMALLEST))
+        drawn[:, k] = gammas / max(gammas.sum(), SMALLEST)
+    return drawn
 
 
 def sharpen(predictions, inverse_temperature):

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
-from scipy.special import gammaln
 
 from sklearn_noisy.noise._bayes import inverse_from_noise, noise_from_inverse
 from sklearn_noisy.noise._confusions import (
     Confusion,
+    draw_columns,
     shrink_columns,
 )
 from sklearn_noisy.noise._program import solve_cvxpy
@@ -21,6 +21,9 @@ from sklearn_noisy.noise._solvers import (
 )
 
 __all__ = ["NoiseEstimate", "Settings", "estimate_from_statistics", "FoldStatistics"]
+
+# Draws that tell the variance of the estimate when it is combined with counts.
+DRAWS_FOR_COUNTS = 30
 
 # From nothing to R = I, since the confusions are of order one.
 L1_PENALTIES = np.r_[np.logspace(0, -5, 21), 0.0]
@@ -172,7 +175,46 @@ class NoiseEstimate:
     interval: np.ndarray | None = None
 
 
-def estimate_from_statistics(folds, settings, counts=None):
+@dataclass(frozen=True)
+class Confusions:
+    """Both sides of ``C̃ = C* R``, with what is uncertain about each column."""
+
+    clean: np.ndarray
+    noisy: np.ndarray
+    shrinkage: np.ndarray
+    clean_uncertainty: np.ndarray
+    clean_variance: np.ndarray
+    noisy_variance: np.ndarray
+
+    @classmethod
+    def of(cls, folds, shrinkage):
+        """From what the folds measured."""
+        noisy = np.mean([fold.noisy.matrix for fold in folds], axis=0)
+        clean, share, uncertainty, variance = _clean_confusion(folds, shrinkage)
+        # A label that is never given: R = e_j then, times P(given) = 0.
+        unseen = folds[0].noisy.weight <= 0
+        noisy[:, unseen] = clean[:, unseen]
+        # The folds' models see the same noisy rows: averaging gains nothing.
+        spread = np.where(unseen, 0.0, folds[0].noisy.variance)
+        return cls(clean, noisy, share, uncertainty, variance, spread)
+
+    def drawn(self, rng, *, cautious):
+        """Both, as they might have come out.
+
+        `cautious` gives ``C*`` the whole sampling variance of the clean rows, as
+        if shrinking had gained nothing: the error of what it is shrunk to lies in
+        a few entries, and intervals without it were too narrow.
+        """
+        variance = self.clean_variance if cautious else self.clean_uncertainty
+        return (
+            draw_columns(self.clean, variance, rng),
+            draw_columns(self.noisy, self.noisy_variance, rng),
+        )
+
+
+def estimate_from_statistics(
+    folds, settings, counts=None, *, n_bootstrap=0, level=0.9, rng=None
+):
     """Noise matrix from what the folds measured.
 
     Parameters
@@ -181,12 +223,18 @@ def estimate_from_statistics(folds, settings, counts=None):
     settings : Settings
     counts : ndarray of shape (n_classes, n_classes), default=None
         ``counts[j, i]``: rows that were given j and are truly i.
+    n_bootstrap : int, default=0
+        Draws of the confusions (and counts) for an interval.
+    level : float, default=0.9
+        Of the interval.
+    rng : numpy.random.RandomState, default=None
+        For the draws.
 
     Returns
     -------
     NoiseEstimate
     """
-    C_clean, C_noisy, shrinkage = _confusions(folds, settings.shrinkage)
+    confusions = Confusions.of(folds, settings.shrinkage)
     noisy_prior = sum(fold.noisy.weight for fold in folds)
     noisy_prior = noisy_prior / noisy_prior.sum()
     l1_penalty = settings.l1_penalty
@@ -194,41 +242,76 @@ def estimate_from_statistics(folds, settings, counts=None):
         l1_penalty = 0.0
     elif l1_penalty == "cv":
         l1_penalty = _cross_validate(folds, settings, noisy_prior)
-    solution = settings.solve(C_clean, C_noisy, l1_penalty)
+    solution = settings.solve(confusions.clean, confusions.noisy, l1_penalty)
     R = _normalised(solution.R, settings.penalty)
     Q, clean_prior = noise_from_inverse(R, noisy_prior)
+
+    def draw(n_draws, cautious):
+        """The estimate from confusions as they might have come out."""
+        for _ in range(n_draws):
+            drawn = settings.solve(
+                *confusions.drawn(rng, cautious=cautious), l1_penalty
+            )
+            columns = _normalised(drawn.R, settings.penalty, quietly=True)
+            yield noise_from_inverse(columns, noisy_prior)[0]
+
+    share = 0.0
     if counts is not None:
-        Q = _with_counts(Q, counts)
+        # How the two are weighted depends on how uncertain the estimate is.
+        variance = np.var(list(draw(DRAWS_FOR_COUNTS, False)), axis=0).sum(axis=0)
+        Q, share = _with_counts(Q, variance, counts)
         R, _ = inverse_from_noise(Q, clean_prior)
+    interval = None
+    if n_bootstrap:
+        draws = list(draw(n_bootstrap, True))
+        if counts is not None:
+            draws = [
+                (1 - share) * drawn + share * _drawn_counts(Q, counts, rng)
+                for drawn in draws
+            ]
+        tail = (1 - level) / 2
+        interval = np.quantile(draws, [tail, 1 - tail], axis=0)
     return NoiseEstimate(
         noise_matrix=Q,
         inverse_noise_matrix=R,
         clean_prior=clean_prior,
         noisy_prior=noisy_prior,
-        confusion_clean=C_clean,
-        confusion_noisy=C_noisy,
-        shrinkage=shrinkage,
+        confusion_clean=confusions.clean,
+        confusion_noisy=confusions.noisy,
+        shrinkage=confusions.shrinkage,
         l1_penalty=float(l1_penalty),
         dual_gap=solution.dual_gap,
         n_iter=solution.n_iter,
-        condition_number=float(np.linalg.cond(C_clean)),
+        condition_number=float(np.linalg.cond(confusions.clean)),
+        interval=interval,
     )
 
 
-def _confusions(folds, shrinkage):
-    """``C*`` and ``C̃``, and the share of the expectation in each column of ``C*``."""
+def _with_counts(Q, variance, counts):
+    """Estimate and direct counts, weighted by the inverse of their variances.
+
+    Returns the combination and the share of the counts in each column.
+    """
+    n_rows = counts.sum(axis=0)
+    of_counts = (Q * (1 - Q)).sum(axis=0) / np.maximum(n_rows, 1)
+    share = np.where(n_rows > 0, variance / np.maximum(variance + of_counts, 1e-12), 0)
+    return (1 - share) * Q + share * counts / np.maximum(n_rows, 1), share
+
+
+def _drawn_counts(Q, counts, rng):
+    """Frequencies of the given labels as they might have been counted."""
+    columns = [
+        rng.multinomial(round(n), q / q.sum()) / max(round(n), 1)
+        for q, n in zip(Q.T, counts.sum(axis=0), strict=True)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _clean_confusion(folds, shrinkage):
+    """``C*``, the share of the expectation in each column, and what is uncertain."""
     clean = folds[0].clean
     for fold in folds[1:]:
         clean = clean + fold.clean
-    C_noisy = np.mean([fold.noisy.matrix for fold in folds], axis=0)
-    unseen = folds[0].noisy.weight <= 0
-    C_clean, share = _clean_confusion(folds, clean, shrinkage)
-    # A label that is never given: R = e_j then, which is multiplied by P(given) = 0.
-    C_noisy[:, unseen] = C_clean[:, unseen]
-    return C_clean, C_noisy, share
-
-
-def _clean_confusion(folds, clean, shrinkage):
     expected = [fold.expected for fold in folds]
     if shrinkage == 0 or any(matrix is None for matrix in expected):
         unseen = np.flatnonzero(clean.weight <= 0)
@@ -238,14 +321,15 @@ def _clean_confusion(folds, clean, shrinkage):
                 "predicted is unknown: add clean rows of it, or give probabilities "
                 "and shrinkage='auto'."
             )
-        return clean.matrix, np.zeros(len(clean.weight))
+        nothing = np.zeros(len(clean.weight))
+        return clean.matrix, nothing, clean.variance, clean.variance
     target = np.mean(expected, axis=0)
-    if shrinkage == "auto":
-        C_clean, share = shrink_columns(clean.matrix, clean.variance, target)
-    else:
+    columns, share, uncertainty = shrink_columns(clean.matrix, clean.variance, target)
+    if shrinkage != "auto":
         share = np.where(clean.weight > 0, float(shrinkage), 1.0)
-        C_clean = share * target + (1 - share) * np.nan_to_num(clean.matrix)
-    return C_clean, share
+        columns = share * target + (1 - share) * np.nan_to_num(clean.matrix)
+    variance = np.where(clean.weight > 0, clean.variance, uncertainty)
+    return columns, share, uncertainty, variance
 
 
 def _cross_validate(folds, settings, noisy_prior):
@@ -261,13 +345,15 @@ def _cross_validate(folds, settings, noisy_prior):
     scores = np.zeros((len(folds), len(penalties)))
     for f, held_out in enumerate(folds):
         others = [fold for g, fold in enumerate(folds) if g != f]
-        C_clean, C_noisy, _ = _confusions(others, settings.shrinkage)
+        of_others = Confusions.of(others, settings.shrinkage)
         seen = held_out.clean.weight > 0
-        measured = np.where(seen, held_out.clean.matrix, C_clean)
+        measured = np.where(seen, held_out.clean.matrix, of_others.clean)
         variance = np.where(seen, held_out.clean.variance, 0.0)
         start = None
         for number, l1_penalty in enumerate(penalties):
-            start = settings.solve(C_clean, C_noisy, l1_penalty, start).R
+            start = settings.solve(
+                of_others.clean, of_others.noisy, l1_penalty, start
+            ).R
             R = _normalised(start, settings.penalty, quietly=True)
             residual = measured @ R - np.nan_to_num(held_out.noisy.matrix)
             squares = (residual**2).sum(axis=0)
@@ -297,21 +383,3 @@ def _normalised(R, penalty, quietly=False):
     columns = R / np.where(sums > 1e-12, sums, 1.0)
     columns[:, empty] = np.eye(len(R))[:, empty]
     return columns
-
-
-def _with_counts(Q, counts):
-    """Estimate and direct counts: the posterior mean under a Dirichlet prior.
-
-    The prior's mean is the estimate; how many rows it is worth is what makes the
-    counts most likely (Dirichlet-multinomial marginal likelihood).
-    """
-    n_rows = counts.sum(axis=0)
-    # A flip that the estimate rules out may have been counted all the same.
-    mean = 0.999 * Q + 0.001 / len(Q)
-    worth = np.logspace(0, 5, 51)[:, None, None]
-    prior = worth * mean
-    evidence = (gammaln(counts + prior) - gammaln(prior)).sum(axis=(1, 2))
-    worth = worth[:, :, 0]
-    evidence += (gammaln(worth) - gammaln(worth + n_rows)).sum(axis=1)
-    best = worth[evidence.argmax(), 0]
-    return (counts + best * Q) / (n_rows + best)

@@ -93,48 +93,14 @@ class Predictions:
         )
         return flat.reshape(n_classes, n_classes)
 
-    def resampled(self, rng):
-        """The same rows with the weights of a bootstrap sample of each kind."""
-        n_clean, n_noisy = len(self.y_clean), len(self.y_noisy)
-        return replace(
-            self,
-            w_clean=self.w_clean
-            * np.bincount(rng.randint(n_clean, size=n_clean), minlength=n_clean),
-            w_noisy=self.w_noisy
-            * np.bincount(rng.randint(n_noisy, size=n_noisy), minlength=n_noisy),
-        )
 
-
-def estimate_from_predictions(predictions, settings, *, n_bootstrap=0, level=0.9, rng):
-    """Noise matrix, with an interval for each entry if `n_bootstrap` > 0.
-
-    The bootstrap draws clean and noisy rows; the models and λ stay as they are.
-    """
+def estimate_from_predictions(predictions, settings, **bootstrap):
+    """Calibrate the probabilities, measure the confusions, estimate."""
     if predictions.soft and settings.shrinkage != 0:
         predictions = predictions.calibrated()
-    estimate = estimate_from_statistics(
-        predictions.statistics(), settings, predictions.counts()
+    return estimate_from_statistics(
+        predictions.statistics(), settings, predictions.counts(), **bootstrap
     )
-    if not n_bootstrap:
-        return estimate
-    settings = replace(settings, l1_penalty=estimate.l1_penalty)
-    draws = []
-    for _ in range(n_bootstrap):
-        sample = predictions.resampled(rng)
-        draws.append(
-            estimate_from_statistics(
-                sample.statistics(), settings, sample.counts()
-            ).noise_matrix
-        )
-    tail = (1 - level) / 2
-    return replace(
-        estimate, interval=np.quantile(np.stack(draws), [tail, 1 - tail], axis=0)
-    )
-
-
-def _draws(n_rows, rng):
-    """How often each row comes up in a bootstrap sample."""
-    return np.bincount(rng.randint(n_rows, size=n_rows), minlength=n_rows)
 
 
 def estimate_noise_matrix(
