@@ -1,4 +1,4 @@
-"""scikit-learn's estimator checks at the defaults, for every loss.
+"""scikit-learn's estimator checks at the defaults, for every estimator and loss.
 
 python benchmarks/check_estimators.py
 """
@@ -12,7 +12,7 @@ os.environ["SCIPY_ARRAY_API"] = "1"
 from _common import markdown_table
 from sklearn.utils.estimator_checks import check_estimator
 
-from sklearn_noisy import RobustLossClassifier
+from sklearn_noisy import NoiseMatrixEstimator, RobustLossClassifier
 from sklearn_noisy.losses import LOSSES
 
 STATUSES = ("passed", "failed", "xfail", "skipped")
@@ -20,10 +20,12 @@ STATUSES = ("passed", "failed", "xfail", "skipped")
 
 def main():
     table = []
-    for loss in LOSSES:
+    estimators = [RobustLossClassifier(loss=loss) for loss in LOSSES]
+    for estimator in [*estimators, NoiseMatrixEstimator()]:
+        loss = getattr(estimator, "loss", "NoiseMatrixEstimator")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            results = check_estimator(RobustLossClassifier(loss=loss), on_fail=None)
+            results = check_estimator(estimator, on_fail=None)
         counts = [sum(r["status"] == status for r in results) for status in STATUSES]
         table.append([f"`{loss}`", *counts])
         for result in results:

@@ -6,6 +6,7 @@ import numpy as np
 from cleanlab.count import compute_confident_joint, estimate_latent
 from joblib import Parallel, delayed
 from scipy.sparse import issparse
+from sklearn import config_context
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.utils import check_random_state, check_scalar, get_tags, indexable
 from sklearn.utils.multiclass import check_classification_targets
@@ -247,6 +248,8 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         inner = RobustLossClassifier() if self.estimator is None else self.estimator
+        if isinstance(inner, type):
+            return tags  # fit says that an instance is wanted
         inner = get_tags(inner)
         tags.input_tags = inner.input_tags
         tags.target_tags = inner.target_tags
@@ -310,7 +313,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         if self.estimator is None:
             seed = rng.randint(np.iinfo(np.int32).max)
             return RobustLossClassifier(loss="cross_entropy", random_state=seed)
-        if not (is_classifier(self.estimator) and hasattr(self.estimator, "fit")):
+        if isinstance(self.estimator, type) or not is_classifier(self.estimator):
             raise TypeError(f"estimator must be a classifier; got {self.estimator!r}.")
         if not hasattr(self.estimator, "predict_proba"):
             raise TypeError(
@@ -383,7 +386,9 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             n_jobs=self.n_jobs,
             verbose=self.verbose,
         )
-        joint = compute_confident_joint(codes, probabilities)
+        # cleanlab mixes arrays with lists, which the dispatch does not take.
+        with config_context(array_api_dispatch=False):
+            joint = compute_confident_joint(codes, probabilities)
         prior, Q, _ = estimate_latent(joint, codes)
         Q = Q / Q.sum(axis=0)
         R, noisy_prior = inverse_from_noise(Q, prior / prior.sum())

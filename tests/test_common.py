@@ -2,9 +2,10 @@
 the defaults."""
 
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_noisy import RobustLossClassifier
+from sklearn_noisy import NoiseMatrixEstimator, RobustLossClassifier
 from sklearn_noisy.losses import LOSSES
 
 # Enough training for the checks on accuracy, and no more.
@@ -16,6 +17,12 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@parametrize_with_checks([RobustLossClassifier(loss=loss, **CHEAP) for loss in LOSSES])
+@parametrize_with_checks(
+    [
+        *(RobustLossClassifier(loss=loss, **CHEAP) for loss in LOSSES),
+        NoiseMatrixEstimator(LogisticRegression()),
+        NoiseMatrixEstimator(RobustLossClassifier(loss="cross_entropy", **CHEAP)),
+    ]
+)
 def test_estimator_checks(estimator, check):
     check(estimator)

@@ -7,6 +7,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from dataclasses import is_dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -97,6 +98,8 @@ def with_parameters():
     for name, value in OBJECTS.items():
         if inspect.isfunction(value):
             yield name, value
+        elif is_dataclass(value):
+            continue  # made by the package, documented by its attributes
         elif getattr(value.__init__, "__module__", "").startswith("sklearn_noisy"):
             yield name, value
             for method in ("fit", "partial_fit", "predict_proba", "set_params"):

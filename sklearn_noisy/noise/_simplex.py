@@ -28,13 +28,13 @@ def project_rows(V, allowed=None):
     """
     if allowed is not None:
         V = np.where(allowed, V, -np.inf)
-    descending = -np.sort(-V, axis=1)
+    descending = np.sort(V, axis=1)[:, ::-1]
     # An excluded entry is -inf: it must not poison the sums, nor count.
     finite = descending if allowed is None else np.maximum(descending, -1e300)
-    with np.errstate(over="ignore"):
-        excess = np.cumsum(finite, axis=1) - 1
-    counts = np.arange(1, V.shape[1] + 1)
-    support = (descending * counts > excess).sum(axis=1)
+    excess = np.cumsum(finite, axis=1)
+    excess -= 1
+    counts = np.arange(1.0, V.shape[1] + 1)
+    support = np.count_nonzero(descending * counts > excess, axis=1)
     theta = excess[np.arange(len(V)), support - 1] / support
     return np.maximum(V - theta[:, None], 0)
 

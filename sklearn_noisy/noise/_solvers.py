@@ -32,12 +32,16 @@ References
    networks", 2014, section 3.2.
 """
 
+import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 from sklearn_noisy.noise._simplex import project_columns, project_rows
 
@@ -46,7 +50,7 @@ __all__ = ["PENALTIES", "Solution", "solve_fista", "solve_inverse", "weights"]
 PENALTIES = ("off_diagonal", "relaxed", "literal")
 
 # First-order steps between two looks at the gap.
-STEPS_PER_CHECK = 25
+STEPS_PER_CHECK = 10
 
 # Share of the objective below which the support is nearly right and finishing on
 # it exactly costs less than going on.
@@ -219,13 +223,20 @@ def _accelerated_steps(problem, state, step, n_steps):
     """Projected gradient steps with momentum, from and to (point, ahead, t)."""
     X, ahead, t = state
     for _ in range(n_steps):
-        new = problem.project(ahead - step * (ahead @ problem.G - problem.Q))
+        new = ahead @ problem.G
+        new -= problem.Q
+        new *= -step
+        new += ahead
+        new = problem.project(new)
+        moved = new - X
         # Momentum that points uphill is thrown away, column by column
         # (O'Donoghue & Candès, 2015).
-        uphill = ((ahead - new) * (new - X)).sum(axis=1) > 0
+        uphill = np.einsum("ij,ij->i", ahead - new, moved) > 0
         t_new = np.where(uphill, 1.0, (1 + np.sqrt(1 + 4 * t**2)) / 2)
         momentum = np.where(uphill, 0.0, (t - 1) / t_new)
-        ahead = new + momentum[:, None] * (new - X)
+        moved *= momentum[:, None]
+        ahead = moved
+        ahead += new
         X, t = new, t_new
     return X, ahead, t
 
@@ -233,14 +244,18 @@ def _accelerated_steps(problem, state, step, n_steps):
 def _polish(problem, X, gaps):
     """Rows solved exactly where that works, starting from their positive entries."""
     polished = X.copy()
-    for j, x in enumerate(X):
+
+    def polish(j):
         allowed = None if problem.allowed is None else problem.allowed[j]
-        try:
+        # Singular on this support: first order goes on.
+        with suppress(LinAlgError):
             polished[j] = _active_set(
-                problem.G, problem.Q[j], x, allowed, problem.on_simplex
+                problem.G, problem.Q[j], X[j], allowed, problem.on_simplex
             )
-        except LinAlgError:
-            continue  # singular on this support: first order goes on
+
+    # Small systems, one after another: threads of our own, not BLAS's.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(polish, range(len(X))))
     polished_gaps = problem.dual_gaps(polished)
     worse = polished_gaps > gaps
     polished[worse] = X[worse]
