@@ -251,9 +251,7 @@ def test_display_of_an_estimator(blobs, fitted):
     assert ticks == ["ash", "elm", "oak"]
     assert display.ax_.get_xlabel() == "true label"
     assert display.ax_.get_ylabel() == "given label"
-    np.testing.assert_allclose(
-        display.ax_.images[0].get_array(), fitted.noise_matrix_
-    )
+    np.testing.assert_allclose(display.ax_.images[0].get_array(), fitted.noise_matrix_)
 
 
 @pytest.mark.usefixtures("_close_figures")
