@@ -323,10 +323,21 @@ def test_intervals_cover_and_direct_counts_help():
 def test_a_label_that_is_never_given():
     p, y, given, clean, _ = simulated()
     rows = ~clean & (given != "dog")
-    estimate = estimate_noise_matrix(
-        y[clean], p[clean], given[rows], p[rows], random_state=0
-    )
+    with pytest.warns(RuntimeWarning, match=r"No noisy row has the labels \[3\]"):
+        estimate = estimate_noise_matrix(
+            y[clean], p[clean], given[rows], p[rows], random_state=0
+        )
     assert (estimate.noise_matrix[3] == 0).all()
+    np.testing.assert_allclose(estimate.noise_matrix.sum(axis=0), 1)
+
+
+def test_a_classifier_that_tells_nothing_apart():
+    _, y, given, clean, _ = simulated()
+    same = np.full((len(y), 4), 0.25)
+    with pytest.warns(RuntimeWarning, match=r"\(nearly\) singular"):
+        estimate = estimate_noise_matrix(
+            y[clean], same[clean], given[~clean], same[~clean], random_state=0
+        )
     np.testing.assert_allclose(estimate.noise_matrix.sum(axis=0), 1)
 
 

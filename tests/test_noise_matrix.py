@@ -217,7 +217,8 @@ def test_a_label_that_only_clean_rows_have(blobs):
     X, _, y_mixed, _, is_clean = blobs
     rows = is_clean | (y_mixed != "oak")
     estimator = NoiseMatrixEstimator(GaussianNB(), random_state=0)
-    estimator.fit(X[rows], y_mixed[rows], is_clean=is_clean[rows])
+    with pytest.warns(RuntimeWarning, match="No noisy row has the labels"):
+        estimator.fit(X[rows], y_mixed[rows], is_clean=is_clean[rows])
     assert (estimator.noise_matrix_[2] == 0).all()
     assert estimator.noisy_prior_[2] == 0
 

@@ -169,7 +169,9 @@ def shrink_columns(measured, variance, target):
     columns = weight * target + (1 - weight) * filled
     doubt = error + excess.std(ddof=1) / np.sqrt(len(excess)) if seen.sum() > 1 else 1.0
     uncertainty = np.where(
-        seen, variance * doubt / np.where(seen, variance + doubt, 1.0), doubt
+        seen,
+        variance * doubt / np.where(seen, np.maximum(variance + doubt, SMALLEST), 1.0),
+        doubt,
     )
     return columns / columns.sum(axis=0), weight, uncertainty
 

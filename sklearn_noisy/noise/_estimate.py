@@ -1,5 +1,6 @@
 """The noise matrix from predictions on clean and on noisy rows."""
 
+import warnings
 from dataclasses import dataclass
 from numbers import Real
 
@@ -21,6 +22,9 @@ from sklearn_noisy.noise._solvers import (
 )
 
 __all__ = ["NoiseEstimate", "Settings", "estimate_from_statistics", "FoldStatistics"]
+
+# Condition number from which on C* counts as singular.
+SINGULAR = 1e4
 
 # Draws that tell the variance of the estimate when it is combined with counts.
 DRAWS_FOR_COUNTS = 30
@@ -235,6 +239,8 @@ def estimate_from_statistics(
     NoiseEstimate
     """
     confusions = Confusions.of(folds, settings.shrinkage)
+    condition_number = float(np.linalg.cond(confusions.clean))
+    _warn_of_weak_data(folds, condition_number)
     noisy_prior = sum(fold.noisy.weight for fold in folds)
     noisy_prior = noisy_prior / noisy_prior.sum()
     l1_penalty = settings.l1_penalty
@@ -282,9 +288,29 @@ def estimate_from_statistics(
         l1_penalty=float(l1_penalty),
         dual_gap=solution.dual_gap,
         n_iter=solution.n_iter,
-        condition_number=float(np.linalg.cond(confusions.clean)),
+        condition_number=condition_number,
         interval=interval,
     )
+
+
+def _warn_of_weak_data(folds, condition_number):
+    never = np.flatnonzero(folds[0].noisy.weight <= 0).tolist()
+    if never:
+        warnings.warn(
+            f"No noisy row has the labels {never} (by index): their rows of the noise "
+            "matrix are taken to be zero.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+    if not condition_number < SINGULAR:
+        warnings.warn(
+            "The confusions of the clean rows are (nearly) singular, condition number "
+            f"{condition_number:.3g}: the classifier does not tell some classes apart, "
+            "and how labels flip between them is a guess. Use a better classifier or "
+            "more clean rows.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 def _with_counts(Q, variance, counts):

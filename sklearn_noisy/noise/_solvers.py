@@ -289,8 +289,11 @@ def _solve_on_support(G, q, x, support, on_simplex):
         factor = cho_factor(G[np.ix_(index, index)], lower=True, check_finite=False)
         right = np.stack([q[index], np.ones(len(index))], axis=1)
         free, shift = cho_solve(factor, right).T
-        nu = (1 - free.sum()) / shift.sum() if on_simplex else 0.0
-        value = free + nu * shift
+        with np.errstate(invalid="ignore", divide="ignore"):
+            nu = (1 - free.sum()) / shift.sum() if on_simplex else 0.0
+            value = free + nu * shift
+        if not np.isfinite(value).all():
+            raise LinAlgError("singular on this support")
         negative = value <= 0
         if not negative.any():
             solution[index] = value
