@@ -1,10 +1,16 @@
-"""What the benchmarks share: results that survive a stop, versions, tables."""
+"""What the benchmarks share: results that survive a stop, tables, digits."""
 
 import json
 import platform
 import time
 from importlib.metadata import version
 from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from sklearn_noisy.datasets import corrupt_labels
 
 PACKAGES = ("sklearn-noisy", "scikit-learn", "skorch", "torch", "numpy", "cleanlab")
 
@@ -53,3 +59,15 @@ def markdown_table(header, rows):
     """Table in Markdown; the first column is text, the others are numbers."""
     lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def noisy_digits(seed, noise_rate):
+    """scikit-learn's digits: rows with given labels, and a quarter with true ones."""
+    X, y = load_digits(return_X_y=True)
+    X_train, X_test, y_train, y_test = train_test_split(
+        (X / 16).astype(np.float32), y, test_size=0.25, stratify=y, random_state=seed
+    )
+    y_given = corrupt_labels(
+        y_train, noise_rate=noise_rate, exact=True, random_state=seed
+    )
+    return X_train, y_given, X_test, y_test

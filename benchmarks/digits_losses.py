@@ -14,25 +14,16 @@ labels of the others are made wrong. Two figures for each loss:
 import argparse
 
 import numpy as np
-from _common import Results, markdown_table
-from sklearn.datasets import load_digits
-from sklearn.model_selection import StratifiedKFold, cross_val_score, train_test_split
+from _common import Results, markdown_table, noisy_digits
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from sklearn_noisy import RobustLossClassifier
-from sklearn_noisy.datasets import corrupt_labels
 from sklearn_noisy.losses import LOSSES
 
 
 def evaluate(loss, seed, noise_rate):
     """Noisy cross-validated accuracy and test accuracies of one loss."""
-    X, y = load_digits(return_X_y=True)
-    X = (X / 16).astype(np.float32)
-    X_train, X_test, y_train, y_test = train_test_split(
-        X, y, test_size=0.25, stratify=y, random_state=seed
-    )
-    y_given = corrupt_labels(
-        y_train, noise_rate=noise_rate, exact=True, random_state=seed
-    )
+    X_train, y_given, X_test, y_test = noisy_digits(seed, noise_rate)
     full = RobustLossClassifier(loss=loss, early_stopping=False, random_state=seed)
     default = RobustLossClassifier(loss=loss, random_state=seed)
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)

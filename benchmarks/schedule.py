@@ -13,13 +13,10 @@ import argparse
 import warnings
 
 import numpy as np
-from _common import Results, markdown_table
-from sklearn.datasets import load_digits
+from _common import Results, markdown_table, noisy_digits
 from sklearn.metrics import recall_score
-from sklearn.model_selection import train_test_split
 
 from sklearn_noisy import RobustLossClassifier
-from sklearn_noisy.datasets import corrupt_labels
 from sklearn_noisy.exceptions import LossWarmUpWarning
 
 BLURRY = [
@@ -32,13 +29,7 @@ PIECEWISE = [{"loss": "piecewise_zero", "c": c} for c in (0.05, 0.07, 0.1, 0.2)]
 
 def evaluate(params, delay, seed, noise_rate):
     """Test accuracy, worst recall and epochs of the loss."""
-    X, y = load_digits(return_X_y=True)
-    X_train, X_test, y_train, y_test = train_test_split(
-        (X / 16).astype(np.float32), y, test_size=0.25, stratify=y, random_state=seed
-    )
-    y_given = corrupt_labels(
-        y_train, noise_rate=noise_rate, exact=True, random_state=seed
-    )
+    X_train, y_given, X_test, y_test = noisy_digits(seed, noise_rate)
     clf = RobustLossClassifier(
         **params, delay=delay, early_stopping=False, random_state=seed
     )

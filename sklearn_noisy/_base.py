@@ -14,7 +14,6 @@ import torch
 from scipy import sparse
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_noisy._data import (
@@ -22,6 +21,7 @@ from sklearn_noisy._data import (
     check_sample_weight,
     class_weight_per_row,
     encode_labels,
+    own_generator,
     stratified_holdout,
 )
 from sklearn_noisy._device import resolve_device, seeded_torch
@@ -294,15 +294,9 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
     def _start(self, go_on):
         """The generator that all seeds come from, drawn before any training."""
-        if not go_on:
-            state = self.random_state
-            # None must not draw from NumPy's global generator.
-            fresh = np.random.SeedSequence().generate_state(1)[0]
-            rng = check_random_state(fresh if state is None else state)
-            self._rng = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
-        else:
-            self._rng = copy.deepcopy(self._rng)
-        return self._rng
+        rng = copy.deepcopy(self._rng) if go_on else own_generator(self.random_state)
+        self._rng = rng
+        return rng
 
     def _split(self, data, rng):
         """Training rows and, with early stopping, validation rows."""

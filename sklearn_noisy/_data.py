@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.utils import check_array, compute_class_weight
+from sklearn.utils import check_array, check_random_state, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 __all__ = [
     "TrainingData",
     "check_sample_weight",
     "encode_labels",
+    "own_generator",
     "stratified_holdout",
 ]
 
@@ -76,6 +77,18 @@ def check_sample_weight(sample_weight, n_samples):
     if not weight.any():
         raise ValueError("sample_weight must contain at least one non-zero number.")
     return weight
+
+
+def own_generator(random_state):
+    """A generator of our own, seeded by one draw from `random_state`.
+
+    None takes entropy from the system: it must not draw from NumPy's global
+    generator.
+    """
+    if random_state is None:
+        random_state = np.random.SeedSequence().generate_state(1)[0]
+    rng = check_random_state(random_state)
+    return np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
 
 
 def encode_labels(y, classes=None):

@@ -8,7 +8,7 @@ from joblib import Parallel, delayed
 from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
-from sklearn.utils import check_random_state, check_scalar, get_tags, indexable
+from sklearn.utils import check_scalar, get_tags, indexable
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 from tqdm import tqdm
@@ -20,7 +20,7 @@ from sklearn_noisy._cross_fit import (
     predict_proba_for,
     weight_params,
 )
-from sklearn_noisy._data import check_sample_weight
+from sklearn_noisy._data import check_sample_weight, own_generator
 from sklearn_noisy._robust_loss import RobustLossClassifier
 from sklearn_noisy.noise import NoiseEstimate, inverse_from_noise
 from sklearn_noisy.noise._estimate import Settings
@@ -216,7 +216,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         method, mask = self._check_method(is_clean, len(labels))
         settings = self._check_settings(method, len(classes))
         weight = check_sample_weight(sample_weight, len(labels))
-        rng = self._rng()
+        rng = own_generator(self.random_state)
         estimator = self._make_estimator(rng)
         fit_params = weight_params(estimator, None if sample_weight is None else weight)
         if method == "confident_joint":
@@ -257,13 +257,6 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         return tags
 
     # Checks.
-
-    def _rng(self):
-        state = self.random_state
-        # None must not draw from NumPy's global generator.
-        fresh = np.random.SeedSequence().generate_state(1)[0]
-        rng = check_random_state(fresh if state is None else state)
-        return np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
 
     def _check_method(self, is_clean, n_samples):
         if self.method not in METHODS:
@@ -391,11 +384,12 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             joint = compute_confident_joint(codes, probabilities)
         prior, Q, _ = estimate_latent(joint, codes)
         Q = Q / Q.sum(axis=0)
-        R, noisy_prior = inverse_from_noise(Q, prior / prior.sum())
+        prior = prior / prior.sum()
+        R, noisy_prior = inverse_from_noise(Q, prior)
         return NoiseEstimate(
             noise_matrix=Q,
             inverse_noise_matrix=R,
-            clean_prior=prior / prior.sum(),
+            clean_prior=prior,
             noisy_prior=noisy_prior,
             confusion_clean=None,
             confusion_noisy=None,

@@ -37,7 +37,7 @@ class Predictions:
     fold : int ndarray of shape (n_clean,)
         Whose prediction a row of `clean` is.
     noisy : list of ndarrays of shape (n_noisy, n_classes)
-        Of each model.
+        Of each fold's model, or the one of a model that all folds share.
     y_noisy : int ndarray of shape (n_noisy,)
         Given labels.
     w_clean, w_noisy : ndarrays
@@ -68,19 +68,23 @@ class Predictions:
         )
 
     def statistics(self):
-        """One :class:`FoldStatistics` for each model."""
-        folds = []
-        for f, noisy in enumerate(self.noisy):
-            rows = self.fold == f
-            folds.append(
-                FoldStatistics(
-                    measure_confusion(
-                        self.clean[rows], self.y_clean[rows], self.w_clean[rows]
-                    ),
-                    measure_confusion(noisy, self.y_noisy, self.w_noisy),
-                    expected_confusion(noisy, self.w_noisy) if self.soft else None,
-                )
+        """One :class:`FoldStatistics` for each fold."""
+        of_noisy = [
+            (
+                measure_confusion(noisy, self.y_noisy, self.w_noisy),
+                expected_confusion(noisy, self.w_noisy) if self.soft else None,
             )
+            for noisy in self.noisy
+        ]
+        if len(of_noisy) == 1:
+            of_noisy *= self.fold.max() + 1
+        folds = []
+        for f, (noisy, expected) in enumerate(of_noisy):
+            rows = self.fold == f
+            clean = measure_confusion(
+                self.clean[rows], self.y_clean[rows], self.w_clean[rows]
+            )
+            folds.append(FoldStatistics(clean, noisy, expected))
         return folds
 
     def counts(self):
@@ -227,13 +231,11 @@ def estimate_noise_matrix(
     settings.check(len(classes))
     rng = check_random_state(random_state)
     codes = [_encode(y, classes) for y in labels]
-    fold = _parts(codes[0], cv, rng)
-    noisy = _as_rows(pred_noisy, classes, "pred_noisy")
     predictions = Predictions(
         clean=_as_rows(pred_clean, classes, "pred_clean"),
         y_clean=codes[0],
-        fold=fold,
-        noisy=[noisy] * (fold.max() + 1),
+        fold=_parts(codes[0], cv, rng),
+        noisy=[_as_rows(pred_noisy, classes, "pred_noisy")],
         y_noisy=codes[1],
         w_clean=check_sample_weight(None, len(codes[0])),
         w_noisy=check_sample_weight(None, len(codes[1])),
