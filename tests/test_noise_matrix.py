@@ -227,7 +227,7 @@ def test_global_generators_are_left_alone(blobs):
     X, _, y_mixed, _, is_clean = blobs
     before = np.random.get_state()[1].copy()
     NoiseMatrixEstimator(
-        RobustLossClassifier(max_epochs=1, loss="focal"), cv=2, n_bootstrap=2
+        RobustLossClassifier(max_epochs=20, lr=0.01), cv=2, n_bootstrap=2
     ).fit(X[:500], y_mixed[:500], is_clean=is_clean[:500])
     np.testing.assert_array_equal(np.random.get_state()[1], before)
 

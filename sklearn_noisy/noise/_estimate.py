@@ -259,7 +259,11 @@ def estimate_from_statistics(
                 *confusions.drawn(rng, cautious=cautious), l1_penalty
             )
             columns = _normalised(drawn.R, settings.penalty, quietly=True)
-            yield noise_from_inverse(columns, noisy_prior)[0]
+            with warnings.catch_warnings():
+                # A draw may lose a class; only the estimate itself tells of it.
+                warnings.simplefilter("ignore", RuntimeWarning)
+                matrix, _ = noise_from_inverse(columns, noisy_prior)
+            yield matrix
 
     share = 0.0
     if counts is not None:
