@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_noisy._data import (
     TrainingData,
+    check_is_clean,
     check_sample_weight,
     class_weight_per_row,
     encode_labels,
@@ -25,7 +26,7 @@ from sklearn_noisy._data import (
     stratified_holdout,
 )
 from sklearn_noisy._device import resolve_device, seeded_torch
-from sklearn_noisy._net import BestEpoch, NoisyLabelNet
+from sklearn_noisy._net import NoisyLabelNet
 from sklearn_noisy._params import SkorchParamsMixin, check_training_parameters
 from sklearn_noisy.exceptions import TrainingDivergedError
 from sklearn_noisy.nn import (
@@ -86,20 +87,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         TrainingDivergedError
             If the loss became NaN; the estimator is then unfitted.
         """
-        with self._all_or_nothing():
-            go_on = self.warm_start and hasattr(self, "net_")
-            data = self._check_training_data(X, y, sample_weight, reset=not go_on)
-            if go_on and not np.array_equal(data.classes, self.classes_):
-                raise ValueError(
-                    "warm_start=True goes on with the classes of the first fit, "
-                    f"{self.classes_.tolist()}; y holds {data.classes.tolist()}."
-                )
-            train, valid = self._split(data, self._start(go_on))
-            if not go_on:
-                self._set_up(data, n_rows=len(data.y))
-            self._run(train, valid, self.max_epochs)
-            self._after_training()
-        return self
+        return self._fit(X, y, sample_weight)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch on these rows.
@@ -120,18 +108,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         -------
         self
         """
-        with self._all_or_nothing():
-            go_on = hasattr(self, "net_")
-            classes = self._check_partial_fit_classes(classes, go_on)
-            data = self._check_training_data(
-                X, y, sample_weight, reset=not go_on, classes=classes
-            )
-            self._start(go_on)
-            if not go_on:
-                # How many rows will come is unknown: no dropout on "auto".
-                self._set_up(data, n_rows=0)
-            self._run(data, None, epochs=1)
-        return self
+        return self._partial_fit(X, y, classes, sample_weight)
 
     def predict(self, X):
         """Most probable true label of each row.
@@ -200,24 +177,58 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
     # What a subclass fills in.
 
-    def _make_criterion(self, n_classes):
-        """``nn.Module``: logits and encoded targets to one loss per sample.
-
-        Its method ``probe`` does the same, by the loss that will be trained
-        with in the end.
-        """
+    def _make_criterion(self, data):
+        """:class:`~sklearn_noisy.nn.Criterion` of the net."""
         raise NotImplementedError
 
     def _make_callbacks(self):
         """Named skorch callbacks that belong to the method."""
-        return []
+        raise NotImplementedError
 
-    def _patience_from(self):
-        """First epoch from which early stopping counts."""
-        return 1
+    def _train(self, data, train, valid):
+        """Train a new net; `data` are the training and the validation rows."""
+        self._set_up(data, n_rows=len(data.y))
+        self._run(self.net_, train, valid, self.max_epochs)
 
     def _after_training(self):
         """Look back at a finished call of ``fit``."""
+
+    # What fit and partial_fit do.
+
+    def _fit(self, X, y, sample_weight, is_clean=None):
+        with self._all_or_nothing():
+            go_on = self.warm_start and hasattr(self, "net_")
+            data = self._check_training_data(
+                X, y, sample_weight, is_clean, reset=not go_on
+            )
+            if go_on and not np.array_equal(data.classes, self.classes_):
+                raise ValueError(
+                    "warm_start=True goes on with the classes of the first fit, "
+                    f"{self.classes_.tolist()}; y holds {data.classes.tolist()}."
+                )
+            train, valid = self._split(data, self._start(go_on))
+            if go_on:
+                self._run(self.net_, train, valid, self.max_epochs)
+            else:
+                self.classes_ = data.classes
+                self._train(data, train, valid)
+            self._after_training()
+        return self
+
+    def _partial_fit(self, X, y, classes, sample_weight, is_clean=None):
+        with self._all_or_nothing():
+            go_on = hasattr(self, "net_")
+            classes = self._check_partial_fit_classes(classes, go_on)
+            data = self._check_training_data(
+                X, y, sample_weight, is_clean, reset=not go_on, classes=classes
+            )
+            self._start(go_on)
+            if not go_on:
+                self.classes_ = data.classes
+                # How many rows will come is unknown: no dropout on "auto".
+                self._set_up(data, n_rows=0)
+            self._run(self.net_, data, None, epochs=1)
+        return self
 
     # Checks.
 
@@ -244,20 +255,27 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         check_training_parameters(self)
         return resolve_device(self.device)
 
-    def _check_training_data(self, X, y, sample_weight, *, reset, classes=None):
+    def _check_training_data(
+        self, X, y, sample_weight, is_clean=None, *, reset, classes=None
+    ):
         self._check_parameters()
         X, y = validate_data(
             self, X, y, reset=reset, accept_sparse="csr", allow_nd=True
         )
         self._check_row_shape(X, reset)
         weight = check_sample_weight(sample_weight, X.shape[0])
+        is_clean = check_is_clean(is_clean, X.shape[0])
         kept = weight > 0
         if not kept.all():
-            X, y, weight = X[kept], y[kept], weight[kept]
-        codes, classes = encode_labels(y, classes)
-        data = TrainingData(X, codes, weight, classes)
+            X, y, weight, is_clean = X[kept], y[kept], weight[kept], is_clean[kept]
+        codes, classes = self._encode(y, classes)
+        data = TrainingData(X, codes, weight, classes, is_clean)
         data.weight = weight * class_weight_per_row(self.class_weight, data)
         return data
+
+    def _encode(self, y, classes):
+        """Indices of the labels, and the classes."""
+        return encode_labels(y, classes)
 
     def _check_row_shape(self, X, reset):
         if reset:
@@ -305,7 +323,9 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             stop = len(data.y) >= AUTO_MIN_ROWS
         if not stop:
             return data, None
-        held = stratified_holdout(data.y, self.validation_fraction, rng)
+        held = np.zeros(len(data.y), dtype=bool)
+        inside = np.flatnonzero(~data.is_outside)
+        held[inside] = stratified_holdout(data.y[inside], self.validation_fraction, rng)
         if not held.any():
             raise ValueError(
                 f"validation_fraction={self.validation_fraction} of {len(data.y)} "
@@ -314,16 +334,28 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             )
         return data.subset(~held), data.subset(held)
 
+    def _seed(self):
+        return self._rng.randint(np.iinfo(np.int32).max)
+
     def _set_up(self, data, n_rows):
-        """Build everything that training starts from."""
+        """The net that training starts from."""
         device = resolve_device(self.device)
-        seed = self._rng.randint(np.iinfo(np.int32).max)
-        self.classes_ = data.classes
-        with seeded_torch(seed, device):
-            module = self._build_module(data, n_rows)
-            criterion = self._make_criterion(data.n_classes)
-            self._probe(module, criterion, data)
-            self.net_ = self._build_net(module, criterion, device)
+        with seeded_torch(self._seed(), device):
+            self.net_ = self._make_net(
+                data,
+                self._make_criterion(data),
+                [*self._make_callbacks(), *clone(self.callbacks or [], safe=False)]
+                if self.callbacks != "disable"
+                else "disable",
+                n_rows=n_rows,
+            )
+
+    def _make_net(self, data, criterion, callbacks, *, n_rows):
+        """A net of its own for data of this shape; to be called with torch seeded."""
+        module = self._build_module(data, n_rows)
+        criterion.to(torch.promote_types(floating_dtype(module), torch.float32))
+        self._probe(module, criterion, data)
+        return self._build_net(module, criterion, callbacks)
 
     def _build_module(self, data, n_rows):
         """The module in the dtype it trains in, on the CPU."""
@@ -333,7 +365,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             factory = MLP
             params.setdefault("dropout", AUTO_DROPOUT if n_rows >= AUTO_MIN_ROWS else 0)
             if "input_scale" not in params:
-                params["input_scale"] = root_mean_square(_rows(data))
+                params["input_scale"] = root_mean_square(self._rows(data))
             if precision == "auto" and resolve_device(self.device).type == "cpu":
                 wide = data.X.dtype.kind == "f" and data.X.dtype.itemsize >= 8
                 precision = "float64" if wide else "float32"
@@ -377,13 +409,17 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 "own losses do with reduction='none')."
             )
 
-    def _build_net(self, module, criterion, device):
-        """The initialised skorch net."""
-        settings = {
+    def _net_settings(self):
+        """Parameters of skorch that the net is made with."""
+        return {
             name: value
             for name, value in self._kwargs.items()
             if name.partition("__")[0] not in ("module", "loss")
         }
+
+    def _build_net(self, module, criterion, callbacks):
+        """The initialised skorch net."""
+        settings = self._net_settings()
         batches = settings.setdefault("iterator_train", TensorBatches)
         settings.setdefault("iterator_valid", TensorBatches)
         if not {"iterator_train__sampler", "iterator_train__batch_sampler"} & {
@@ -403,14 +439,6 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 "rows from memory; with iterator_train=torch.utils.data.DataLoader "
                 "it is."
             )
-        callbacks = self.callbacks
-        if callbacks != "disable":
-            best_epoch = BestEpoch(self.n_iter_no_change, self._patience_from())
-            callbacks = [
-                *self._make_callbacks(),
-                ("best_epoch", best_epoch),
-                *clone(callbacks or [], safe=False),
-            ]
         net = NoisyLabelNet(
             module,
             criterion=criterion,
@@ -422,25 +450,36 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             callbacks=callbacks,
             predict_nonlinearity=_softmax,
             verbose=self.verbose,
-            device=str(device),
+            device=str(resolve_device(self.device)),
             classes=np.arange(len(self.classes_)),
             **settings,
         )
         net.autocast_ = self.precision == "bfloat16"
         return net.initialize()
 
-    def _run(self, train, valid, epochs):
-        """Train the net that is set up."""
-        net = self.net_
+    def _run(self, net, train, valid, epochs):
+        """Train a net that is set up."""
+        self._run_on(net, self._rows(train), valid, epochs)
+
+    def _run_on(self, net, rows, valid, epochs):
+        """Train a net that is set up on rows that are made already."""
         device = resolve_device(self.device)
         if str(device) != str(net.device):
             raise ValueError(
                 f"device={self.device!r}, but the net to go on with is on "
                 f"{net.device!r}. Set device to that, or fit anew."
             )
-        seed = self._rng.randint(np.iinfo(np.int32).max)
-        with seeded_torch(seed, device):
-            net.train(_rows(train), None if valid is None else _rows(valid), epochs)
+        with seeded_torch(self._seed(), device):
+            net.train(
+                rows,
+                None if valid is None else self._rows(valid, training=False),
+                epochs,
+            )
+
+    def _rows(self, data, *, training=True):
+        """Rows with weights of mean 1, so that the step size is theirs to scale."""
+        X = data.X.sorted_indices() if sparse.issparse(data.X) else data.X
+        return Rows(X, data.y, data.weight / data.weight.mean())
 
     def _fitted_net(self):
         try:
@@ -458,9 +497,3 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
 def _softmax(logits):
     return torch.softmax(logits, dim=-1)
-
-
-def _rows(data):
-    """Rows with weights of mean 1, so that the step size is theirs to scale."""
-    X = data.X.sorted_indices() if sparse.issparse(data.X) else data.X
-    return Rows(X, data.y, data.weight / data.weight.mean())

@@ -18,6 +18,7 @@ __all__ = [
     "make_splits",
     "out_of_fold_probabilities",
     "predict_proba_for",
+    "stratified_folds",
     "take",
     "weight_params",
 ]
@@ -31,11 +32,11 @@ def make_splits(cv, X, labels):
                 f"cv must be at least 2 and at most the number of rows, "
                 f"{len(labels)}; got {cv}."
             )
-        return _stratified_folds(labels, cv)
+        return stratified_folds(labels, cv)
     return list(check_cv(cv, labels, classifier=True).split(X, labels))
 
 
-def _stratified_folds(labels, n_folds):
+def stratified_folds(labels, n_folds):
     """Shuffled stratified folds, also for a class of fewer rows than folds.
 
     ``StratifiedKFold`` warns about such a class or refuses it; a rare class is

@@ -8,6 +8,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 __all__ = [
     "TrainingData",
+    "check_is_clean",
     "check_sample_weight",
     "encode_labels",
     "own_generator",
@@ -23,15 +24,18 @@ class TrainingData:
     ----------
     X : ndarray or CSR of shape (n_samples, ...)
     y : int64 ndarray of shape (n_samples,)
-        Indices into `classes`.
+        Indices into `classes`; ``n_classes`` for a row that belongs to none.
     weight : ndarray of shape (n_samples,)
     classes : ndarray of shape (n_classes,)
+    is_clean : bool ndarray of shape (n_samples,)
+        Whether the label is known to be right.
     """
 
     X: object
     y: np.ndarray
     weight: np.ndarray
     classes: np.ndarray
+    is_clean: np.ndarray
 
     @property
     def n_classes(self):
@@ -41,9 +45,25 @@ class TrainingData:
     def row_shape(self):
         return self.X.shape[1:]
 
+    @property
+    def is_outside(self):
+        """Mask of the rows that belong to none of the classes."""
+        return self.y == self.n_classes
+
+    @property
+    def is_noisy(self):
+        """Mask of the rows whose label may be wrong."""
+        return ~self.is_clean & ~self.is_outside
+
     def subset(self, rows):
-        """The rows of a mask."""
-        return TrainingData(self.X[rows], self.y[rows], self.weight[rows], self.classes)
+        """The rows of a mask or of indices."""
+        return TrainingData(
+            self.X[rows],
+            self.y[rows],
+            self.weight[rows],
+            self.classes,
+            self.is_clean[rows],
+        )
 
 
 def check_sample_weight(sample_weight, n_samples):
@@ -77,6 +97,29 @@ def check_sample_weight(sample_weight, n_samples):
     if not weight.any():
         raise ValueError("sample_weight must contain at least one non-zero number.")
     return weight
+
+
+def check_is_clean(is_clean, n_samples):
+    """Boolean mask of shape (n_samples,); None is all False.
+
+    Raises
+    ------
+    ValueError
+        If it is no boolean mask of that shape, or has no True.
+    """
+    if is_clean is None:
+        return np.zeros(n_samples, dtype=bool)
+    mask = np.asarray(is_clean)
+    if mask.shape != (n_samples,) or mask.dtype != bool:
+        raise ValueError(
+            f"is_clean must be a boolean mask of shape ({n_samples},); got shape "
+            f"{mask.shape}, dtype {mask.dtype}."
+        )
+    if not mask.any():
+        raise ValueError(
+            "is_clean marks no row as clean. Leave it out where no label was checked."
+        )
+    return mask
 
 
 def own_generator(random_state):
@@ -138,7 +181,8 @@ def class_weight_per_row(class_weight, data):
             "class_weight must be None, 'balanced' or a dict {label: weight}; got "
             f"{class_weight!r}."
         )
-    labels = data.classes[data.y]
+    inside = ~data.is_outside
+    labels = data.classes[data.y[inside]]
     if isinstance(class_weight, dict):
         if any(weight < 0 for weight in class_weight.values()):
             raise ValueError(
@@ -146,11 +190,13 @@ def class_weight_per_row(class_weight, data):
             )
         sample_weight = None
     else:
-        sample_weight = data.weight
-    factors = compute_class_weight(
+        sample_weight = data.weight[inside]
+    per_class = compute_class_weight(
         class_weight, classes=data.classes, y=labels, sample_weight=sample_weight
     )
-    return factors[data.y]
+    factors = np.ones(len(data.y))
+    factors[inside] = per_class[data.y[inside]]
+    return factors
 
 
 def stratified_holdout(y, fraction, rng):

@@ -6,6 +6,7 @@ for callbacks that nobody listens with.
 """
 
 import copy
+import math
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -21,7 +22,7 @@ from sklearn_noisy.exceptions import TrainingDivergedError
 from sklearn_noisy.losses import log_softmax
 from sklearn_noisy.nn import Rows, TensorBatches, floating_dtype
 
-__all__ = ["BestEpoch", "NoisyLabelNet"]
+__all__ = ["BestEpoch", "NoisyLabelNet", "OneCycle"]
 
 # Rows per batch when nothing is trained: no gradient, so memory is no concern.
 PREDICTION_BATCH_SIZE = 1024
@@ -37,10 +38,13 @@ class BestEpoch(Callback):
 
     Parameters
     ----------
-    patience : int
-        In epochs.
+    patience : int or None
+        In epochs; None never stops.
     first_epoch : int, default=1
         Patience is counted from this epoch on at the earliest.
+    by : {"accuracy", "loss"}, default="accuracy"
+        ``"loss"`` takes the epoch with the lowest loss: right where the loss knows
+        how the labels were made wrong.
 
     Attributes
     ----------
@@ -48,9 +52,10 @@ class BestEpoch(Callback):
         Counted from 1.
     """
 
-    def __init__(self, patience, first_epoch=1):
+    def __init__(self, patience, first_epoch=1, by="accuracy"):
         self.patience = patience
         self.first_epoch = first_epoch
+        self.by = by
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Start to compare anew: the validation rows may be others."""
@@ -72,21 +77,69 @@ class BestEpoch(Callback):
             self.robust_ = row.get("robust")
             self.lowest_loss_ = np.inf
             self.best_score_ = (self.best_score_[0], -np.inf)
-        if (accuracy, -loss) > self.best_score_:
-            self.best_score_ = (accuracy, -loss)
+        score = (accuracy if self.by == "accuracy" else 0.0, -loss)
+        if score > self.best_score_:
+            self.best_score_ = score
             self.best_epoch_ = self.last_gain_ = epoch
-            self.state_ = copy.deepcopy(net.module_.state_dict())
+            self.state_ = copy.deepcopy(
+                (net.module_.state_dict(), net.criterion_.state_dict())
+            )
         if loss < self.lowest_loss_:
             self.lowest_loss_ = loss
             self.last_gain_ = epoch
+        if self.patience is None:
+            return
         since = max(self.last_gain_, self.first_epoch - 1)
         net.stop_training_ = epoch - since >= self.patience
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Put the best weights back."""
         if self.state_ is not None:
-            net.module_.load_state_dict(self.state_)
+            net.module_.load_state_dict(self.state_[0])
+            net.criterion_.load_state_dict(self.state_[1])
             self.state_ = None
+
+
+class OneCycle(Callback):
+    """Learning rate that rises to the one that was set, then falls to zero.
+
+    A cosine up in the first 30 % of the epochs, a cosine down in the others; the
+    rate is constant within an epoch.
+
+    Parameters
+    ----------
+    n_epochs : int
+        Epochs of each training.
+    """
+
+    RISE = 0.3
+    # Of the highest rate, at the start.
+    START = 0.04
+
+    def __init__(self, n_epochs):
+        self.n_epochs = n_epochs
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """A new cycle begins."""
+        self.start_ = len(net.history)
+        self.peaks_ = [group["lr"] for group in net.optimizer_.param_groups]
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Rate of the middle of this epoch."""
+        done = (len(net.history) - self.start_ - 0.5) / self.n_epochs
+        if done < self.RISE:
+            wave = (1 - math.cos(math.pi * done / self.RISE)) / 2
+            factor = self.START + (1 - self.START) * wave
+        else:
+            fall = min(1.0, (done - self.RISE) / (1 - self.RISE))
+            factor = (1 + math.cos(math.pi * fall)) / 2
+        for group, peak in zip(net.optimizer_.param_groups, self.peaks_, strict=True):
+            group["lr"] = factor * peak
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        """What was set is set again, for a training that goes on."""
+        for group, peak in zip(net.optimizer_.param_groups, self.peaks_, strict=True):
+            group["lr"] = peak
 
 
 class NoisyLabelNet(NeuralNetClassifier):
@@ -100,7 +153,7 @@ class NoisyLabelNet(NeuralNetClassifier):
     # Names without a trailing underscore would count as skorch parameters.
     autocast_ = False
     stop_training_ = False
-    validation_rows_ = None
+    interrupted_ = False
     # A list while somebody wants to know what training gives the given labels.
     given_ = None
 
@@ -131,16 +184,39 @@ class NoisyLabelNet(NeuralNetClassifier):
     def train(self, rows, validation_rows=None, epochs=None):
         """Train on `rows`, from the present weights on.
 
+        An interrupt (Ctrl-C) ends the training early, with what was reached.
+
         Raises
         ------
         TrainingDivergedError
             If the loss of an epoch is not finite.
         """
-        self.validation_rows_ = validation_rows
+        self.interrupted_ = False
         try:
-            return self.partial_fit(rows, epochs=epochs)
-        finally:
-            self.validation_rows_ = None
+            for _ in self.train_by_epoch(rows, validation_rows, epochs):
+                pass
+        except KeyboardInterrupt:
+            self.interrupted_ = True
+            self.notify("on_train_end", X=rows, y=None)
+        return self
+
+    def train_by_epoch(self, rows, validation_rows=None, epochs=None):
+        """The same as a generator that yields after each epoch."""
+        self.check_training_readiness()
+        datasets = {"dataset_train": rows, "dataset_valid": validation_rows}
+        batches = self.get_iterator(rows, training=True)
+        valid = None if validation_rows is None else self.get_iterator(validation_rows)
+        self.stop_training_ = False
+        self.notify("on_train_begin", X=rows, y=None)
+        for _ in range(self.max_epochs if epochs is None else epochs):
+            self.notify("on_epoch_begin", **datasets)
+            self.run_single_epoch(batches, True, "train", self.train_step)
+            self.run_single_epoch(valid, False, "valid", self.validation_step)
+            self.notify("on_epoch_end", **datasets)
+            yield
+            if self.stop_training_:
+                break
+        self.notify("on_train_end", X=rows, y=None)
 
     def check_data(self, X, y=None):
         """Nothing to check: the estimator has done so."""
@@ -156,23 +232,6 @@ class NoisyLabelNet(NeuralNetClassifier):
         if is_own and "batch_size" not in self.get_params_for("iterator_valid"):
             iterator.batch_size = max(iterator.batch_size, PREDICTION_BATCH_SIZE)
         return iterator
-
-    def fit_loop(self, X, y=None, epochs=None, **fit_params):
-        """Train for a number of epochs or until a callback stops it."""
-        self.check_training_readiness()
-        valid = self.validation_rows_
-        datasets = {"dataset_train": X, "dataset_valid": valid}
-        batches = self.get_iterator(X, training=True)
-        valid_batches = None if valid is None else self.get_iterator(valid)
-        self.stop_training_ = False
-        for _ in range(self.max_epochs if epochs is None else epochs):
-            self.notify("on_epoch_begin", **datasets)
-            self.run_single_epoch(batches, True, "train", self.train_step)
-            self.run_single_epoch(valid_batches, False, "valid", self.validation_step)
-            self.notify("on_epoch_end", **datasets)
-            if self.stop_training_:
-                break
-        return self
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """One pass over the batches; records the weighted means of the pass."""
@@ -212,10 +271,10 @@ class NoisyLabelNet(NeuralNetClassifier):
         self.history.record(prefix + "_loss", loss)
         self.history.record(prefix + "_loss_best", bool(best))
 
-    @staticmethod
-    def _weight_correct(logits, batch):
+    def _weight_correct(self, logits, batch):
         inputs, y = batch
-        hit = logits.argmax(dim=1) == y.to(logits.device)
+        observed = self.criterion_.observed(y.to(logits.device))
+        hit = logits.argmax(dim=1) == observed
         return inputs["weight"].to(logits.device)[hit].sum()
 
     def _listens(self, *hooks):
@@ -229,7 +288,9 @@ class NoisyLabelNet(NeuralNetClassifier):
     def train_step(self, batch, **fit_params):
         """One optimizer step; skorch's own where a callback wants gradients."""
         if self._listens("on_grad_computed"):
-            return super().train_step(batch, **fit_params)
+            step = super().train_step(batch, **fit_params)
+            self.criterion_.after_step()
+            return step
         step = {}
 
         def closure():
@@ -242,6 +303,7 @@ class NoisyLabelNet(NeuralNetClassifier):
             return current["loss"]
 
         self._step_optimizer(closure)
+        self.criterion_.after_step()
         return step
 
     def train_step_single(self, batch, **fit_params):
@@ -277,7 +339,9 @@ class NoisyLabelNet(NeuralNetClassifier):
             p = log_softmax(y_pred.detach()).gather(1, y_true[:, None])[:, 0].exp()
             self.given_.append((p, y_true, X["weight"]))
         weight = to_device(X["weight"], losses.device).to(losses.dtype)
-        return (losses * weight).mean()
+        loss = (losses * weight).mean()
+        penalty = self.criterion_.penalty() if training else None
+        return loss if penalty is None else loss + penalty
 
     def logits(self, rows):
         """Logits of all rows, ndarray of shape (n_samples, n_classes), float64."""

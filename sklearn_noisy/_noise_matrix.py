@@ -20,7 +20,7 @@ from sklearn_noisy._cross_fit import (
     predict_proba_for,
     weight_params,
 )
-from sklearn_noisy._data import check_sample_weight, own_generator
+from sklearn_noisy._data import check_is_clean, check_sample_weight, own_generator
 from sklearn_noisy._robust_loss import RobustLossClassifier
 from sklearn_noisy.noise import NoiseEstimate, inverse_from_noise
 from sklearn_noisy.noise._estimate import Settings
@@ -274,16 +274,10 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
                 f"method={method!r} needs is_clean, a boolean mask of the rows whose "
                 "labels are known to be right."
             )
-        mask = np.asarray(is_clean)
-        if mask.shape != (n_samples,) or mask.dtype != bool:
+        mask = check_is_clean(is_clean, n_samples)
+        if mask.all():
             raise ValueError(
-                f"is_clean must be a boolean mask of shape ({n_samples},); got shape "
-                f"{mask.shape}, dtype {mask.dtype}."
-            )
-        if not mask.any() or mask.all():
-            which = "no row" if not mask.any() else "every row"
-            raise ValueError(
-                f"is_clean marks {which} as clean; clean and noisy rows are needed."
+                "is_clean marks every row as clean; noisy rows are needed as well."
             )
         return method, mask
 

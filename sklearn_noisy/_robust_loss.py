@@ -6,6 +6,7 @@ from numbers import Integral
 import torch
 
 from sklearn_noisy._base import BaseNoisyLabelClassifier
+from sklearn_noisy._net import BestEpoch
 from sklearn_noisy._schedule import LossSchedule, ScheduledLoss
 from sklearn_noisy.losses import LOSSES, make_loss
 
@@ -183,7 +184,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         self.verbose = verbose
         self._store_kwargs(kwargs)
 
-    def _make_criterion(self, n_classes):
+    def _make_criterion(self, data):
         params = self._params_for("loss")
         loss = (
             LOSSES.get(self.loss, self.loss)
@@ -202,13 +203,14 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
                         f"them (got {getattr(self, name)!r} and {params[name]!r})."
                     )
                 params[name] = getattr(self, name)
-        return ScheduledLoss(make_loss(self.loss, n_classes, **params))
+        return ScheduledLoss(make_loss(self.loss, data.n_classes, **params))
 
     def _make_callbacks(self):
-        return [("loss_schedule", LossSchedule(self.delay, self.classes_.tolist()))]
-
-    def _patience_from(self):
-        return 1 if self.delay == "auto" else self.delay
+        first_epoch = 1 if self.delay == "auto" else self.delay
+        return [
+            ("loss_schedule", LossSchedule(self.delay, self.classes_.tolist())),
+            ("best_epoch", BestEpoch(self.n_iter_no_change, first_epoch)),
+        ]
 
     def _after_training(self):
         callbacks = dict(self.net_.callbacks_)

@@ -4,10 +4,10 @@ import warnings
 
 import numpy as np
 from skorch.callbacks import Callback
-from torch import nn
 
 from sklearn_noisy.exceptions import LossWarmUpWarning
 from sklearn_noisy.losses import CrossEntropyLoss
+from sklearn_noisy.nn import Criterion
 
 __all__ = ["LossSchedule", "ScheduledLoss", "class_quantiles"]
 
@@ -17,7 +17,7 @@ __all__ = ["LossSchedule", "ScheduledLoss", "class_quantiles"]
 KNOWN_CLASS_QUANTILE = 0.75
 
 
-class ScheduledLoss(nn.Module):
+class ScheduledLoss(Criterion):
     """Cross-entropy until ``active`` is set, then `loss`.
 
     Parameters

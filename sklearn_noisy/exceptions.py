@@ -10,6 +10,7 @@ __all__ = [
     "DeviceNotAvailableError",
     "LossWarmUpWarning",
     "ModuleOutputError",
+    "NoiseModelWarning",
     "TrainingDivergedError",
     "UnknownParameterError",
 ]
@@ -33,3 +34,7 @@ class UnknownParameterError(TypeError):
 
 class LossWarmUpWarning(ConvergenceWarning):
     """A robust loss came on too early, or never did."""
+
+
+class NoiseModelWarning(UserWarning):
+    """What is assumed of the noise makes the result doubtful."""

@@ -2,10 +2,16 @@
 
 from sklearn_noisy.nn._batches import Rows, TensorBatches, root_mean_square
 from sklearn_noisy.nn._build import build_module, check_logits
+from sklearn_noisy.nn._criterion import Criterion
 from sklearn_noisy.nn._mlp import MLP, floating_dtype
+from sklearn_noisy.nn._noise_layer import REGULARIZERS, ConvertedLabels, NoiseLayer
 
 __all__ = [
     "MLP",
+    "REGULARIZERS",
+    "ConvertedLabels",
+    "Criterion",
+    "NoiseLayer",
     "Rows",
     "TensorBatches",
     "build_module",

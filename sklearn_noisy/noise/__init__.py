@@ -3,6 +3,11 @@
 from sklearn_noisy.noise._bayes import inverse_from_noise, noise_from_inverse
 from sklearn_noisy.noise._checks import check_noise_matrix
 from sklearn_noisy.noise._estimate import NoiseEstimate
+from sklearn_noisy.noise._likelihood import (
+    confident_noise_matrix,
+    count_noise_matrix,
+    likely_noise_matrix,
+)
 from sklearn_noisy.noise._predictions import estimate_noise_matrix
 from sklearn_noisy.noise._program import solve_cvxpy
 from sklearn_noisy.noise._simplex import project_columns
@@ -12,8 +17,11 @@ __all__ = [
     "NoiseEstimate",
     "Solution",
     "check_noise_matrix",
+    "confident_noise_matrix",
+    "count_noise_matrix",
     "estimate_noise_matrix",
     "inverse_from_noise",
+    "likely_noise_matrix",
     "noise_from_inverse",
     "project_columns",
     "solve_cvxpy",

@@ -1,0 +1,215 @@
+"""The noise matrix from noisy labels alone.
+
+A net that trained on a row has learned its label, and finds no noise in it. So the
+rows are divided into folds; for each fold there is a net that trains on the others
+and judges this one. These nets learn together, each through the noise layer, and
+after every epoch the matrix is the likeliest one given what they all think of the
+rows that they do not know.
+"""
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from skorch.callbacks import Callback
+
+from sklearn_noisy._cross_fit import stratified_folds
+from sklearn_noisy._net import BestEpoch, OneCycle
+from sklearn_noisy.nn import NoiseLayer
+from sklearn_noisy.noise import (
+    confident_noise_matrix,
+    count_noise_matrix,
+    likely_noise_matrix,
+)
+
+__all__ = ["Folds", "MatrixPath", "StartLearning"]
+
+# Epochs without a gain after which the nets that only count have seen enough.
+WARM_UP_PATIENCE = 5
+
+# The matrix stays where it is until the nets agree with the given labels as well as
+# those that it was counted with, or for this part of the epochs: what a net that knows
+# little makes of the matrix, it then learns, and both stay wrong.
+LATEST_UPDATE = 0.5
+
+# Steps of EM between two epochs; they go on from the last matrix.
+STEPS_PER_EPOCH = 20
+
+
+class MatrixPath(Callback):
+    """Keep the noise matrix of each epoch while the gradient changes it."""
+
+    def initialize(self):
+        """Forget an earlier path."""
+        self.path_ = []
+        return self
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """The matrix after this epoch."""
+        self.path_.append(net.criterion_.matrix.detach().cpu().double().numpy())
+
+
+class StartLearning(Callback):
+    """Let the gradient change the noise matrix from some epoch on.
+
+    Parameters
+    ----------
+    epoch : int
+        Counted from 1.
+    """
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Switch, before the first update of this epoch."""
+        learn = len(net.history) >= self.epoch
+        if learn != net.criterion_.learn:
+            net.criterion_.set_learning(learn)
+
+
+class Folds:
+    """Nets that each leave out a fold, and what they say of it.
+
+    Parameters
+    ----------
+    data : TrainingData
+    n_folds : int
+        1: a single net that trains on everything, and judges that.
+    make_net : callable
+        Takes data, a criterion and a list of callbacks, returns a net.
+    make_rows : callable
+        Takes data, returns rows.
+    max_epochs : int
+        Of each training.
+    one_cycle : bool
+        Whether the learning rate goes through a cycle in :meth:`learn`.
+    """
+
+    def __init__(self, data, n_folds, make_net, make_rows, max_epochs, one_cycle):
+        self.data = data
+        self.make_net = make_net
+        self.make_rows = make_rows
+        self.max_epochs = max_epochs
+        self.one_cycle = one_cycle
+        self.noisy = np.flatnonzero(data.is_noisy)
+        self.given = data.y[self.noisy]
+        self.weight = data.weight[self.noisy]
+        self.is_cross_fitted = n_folds > 1
+        # Agreement with the given labels that nets should reach.
+        self.agreement = np.inf
+        everything = np.ones(len(data.y), dtype=bool)
+        self.parts = [(everything, np.arange(len(self.noisy)))]
+        if self.is_cross_fitted:
+            # Clean and outside rows measure nothing: every net learns from them.
+            self.parts = []
+            for _, test in stratified_folds(self.given, n_folds):
+                train = everything.copy()
+                train[self.noisy[test]] = False
+                self.parts.append((train, test))
+
+    def _layers_and_nets(self, matrix, callbacks):
+        layers, nets = [], []
+        for train, _ in self.parts:
+            layers.append(NoiseLayer(torch.as_tensor(matrix)))
+            part = self.data.subset(train)
+            nets.append(self.make_net(part, layers[-1], callbacks()))
+        return layers, nets
+
+    def _rows(self):
+        """Training rows and left-out rows of each net."""
+        for train, test in self.parts:
+            yield (
+                self.make_rows(self.data.subset(train)),
+                self.make_rows(self.data.subset(self.noisy[test])),
+            )
+
+    def _logits(self, nets, left_out):
+        logits = np.empty((len(self.noisy), self.data.n_classes))
+        for net, rows, (_, test) in zip(nets, left_out, self.parts, strict=True):
+            logits[test] = net.logits(rows)
+        return logits
+
+    def warm_up(self, n_epochs):
+        """Logits of every noisy row by nets without a noise layer.
+
+        Parameters
+        ----------
+        n_epochs : int or None
+            None: until the agreement with the given labels of the fold that is left
+            out no longer grows. The best epoch is kept.
+
+        Returns
+        -------
+        ndarray of shape (n_noisy, n_classes)
+        """
+        patience = WARM_UP_PATIENCE if n_epochs is None else None
+        _, nets = self._layers_and_nets(
+            np.eye(self.data.n_classes),
+            lambda: [("best_epoch", BestEpoch(patience))],
+        )
+        rows = list(self._rows())
+        for net, (train, left_out) in zip(nets, rows, strict=True):
+            net.train(
+                train,
+                left_out if self.is_cross_fitted else None,
+                self.max_epochs if n_epochs is None else n_epochs,
+            )
+        logits = self._logits(nets, [left_out for _, left_out in rows])
+        self.agreement = self._agreement(logits)
+        return logits
+
+    def _agreement(self, logits):
+        return np.average(logits.argmax(axis=1) == self.given, weights=self.weight)
+
+    def count(self, logits):
+        """Noise matrix by counting."""
+        return count_noise_matrix(
+            logits.argmax(axis=1), self.given, self.data.n_classes, self.weight
+        )
+
+    def confident(self, logits):
+        """Noise matrix from the confident joint."""
+        return confident_noise_matrix(softmax(logits, axis=1), self.given, self.weight)
+
+    def learn(self, start):
+        """The matrix that learns together with the nets.
+
+        Parameters
+        ----------
+        start : ndarray of shape (n_classes, n_classes)
+
+        Returns
+        -------
+        list of ndarrays of shape (n_classes, n_classes)
+            The start, and the matrix after each epoch.
+        """
+        if not self.is_cross_fitted:
+            # Judged by nets that know their labels, EM goes to the identity.
+            return [start]
+        layers, nets = self._layers_and_nets(
+            start, lambda: [("cycle", OneCycle(self.max_epochs))] * self.one_cycle
+        )
+        rows = list(self._rows())
+        left_out = [rows for _, rows in rows]
+        trainings = [
+            net.train_by_epoch(train, None, self.max_epochs)
+            for net, (train, _) in zip(nets, rows, strict=True)
+        ]
+        matrix, path = start, [start]
+        knows = False
+        for epoch, _ in enumerate(zip(*trainings, strict=True), start=1):
+            logits = self._logits(nets, left_out)
+            knows |= self._agreement(logits) >= self.agreement
+            knows |= epoch > LATEST_UPDATE * self.max_epochs
+            if knows:
+                matrix, _, _ = likely_noise_matrix(
+                    logits,
+                    self.given,
+                    matrix,
+                    self.weight,
+                    max_iter=1000 if epoch == self.max_epochs else STEPS_PER_EPOCH,
+                )
+                for layer in layers:
+                    layer.set_matrix(matrix)
+            path.append(matrix)
+        return path

@@ -1,0 +1,101 @@
+"""A noise matrix that is given, or estimated from clean rows."""
+
+import warnings
+
+import numpy as np
+from sklearn.base import clone
+
+from sklearn_noisy.exceptions import NoiseModelWarning
+from sklearn_noisy.noise import check_noise_matrix
+
+__all__ = ["check_matrix_for", "estimate_from", "warn_unless_dominant"]
+
+# Condition number from which a noise matrix counts as singular.
+SINGULAR = 1e10
+
+
+def check_matrix_for(data, matrix, name, *, inverted):
+    """A given noise matrix in the order of the classes, as float64.
+
+    Parameters
+    ----------
+    data : TrainingData
+    matrix : array-like or DataFrame of shape (n_classes, n_classes)
+        A DataFrame has the classes as its index and its columns, in any order.
+    name : str
+        What an error calls it.
+    inverted : bool
+        Whether its inverse is wanted.
+
+    Returns
+    -------
+    ndarray of shape (n_classes, n_classes)
+
+    Raises
+    ------
+    ValueError
+        If it is no noise matrix of these classes, makes a label that was given
+        impossible, or is singular and nothing else tells the classes apart.
+    """
+    classes = data.classes
+    if hasattr(matrix, "columns"):
+        for axis, labels in (("columns", matrix.columns), ("index", matrix.index)):
+            if {*labels} != {*classes.tolist()}:
+                raise ValueError(
+                    f"{name} must have the classes {classes.tolist()} as its {axis}; "
+                    f"got {list(labels)}."
+                )
+        matrix = matrix.loc[classes, classes]
+    Q = check_noise_matrix(matrix, n_classes=data.n_classes)
+    given = np.unique(data.y[data.is_noisy])
+    impossible = given[Q[given].sum(axis=1) == 0]
+    if len(impossible):
+        raise ValueError(
+            f"{name} gives the label {classes[impossible[0]]!r} probability 0 for "
+            "every true class, but rows of y have it."
+        )
+    if np.linalg.cond(Q) > SINGULAR:
+        message = f"{name} is singular: given labels cannot tell some classes apart"
+        if inverted or not data.is_clean.any():
+            raise ValueError(message + ".")
+        warnings.warn(
+            message + ", only the clean rows can.", NoiseModelWarning, stacklevel=2
+        )
+    return Q
+
+
+def estimate_from(data, estimator):
+    """A fitted NoiseMatrixEstimator.
+
+    Parameters
+    ----------
+    data : TrainingData
+    estimator : NoiseMatrixEstimator
+        It is cloned.
+
+    Returns
+    -------
+    NoiseMatrixEstimator
+    """
+    inside = data.subset(~data.is_outside)
+    return clone(estimator).fit(
+        inside.X,
+        inside.classes[inside.y],
+        None if (inside.weight == 1).all() else inside.weight,
+        is_clean=inside.is_clean if inside.is_clean.any() else None,
+    )
+
+
+def warn_unless_dominant(Q, classes):
+    """Warn if a class is more often given another label than its own."""
+    wrong = np.flatnonzero(Q.argmax(axis=0) != np.arange(len(Q)))
+    if len(wrong):
+        i = int(wrong[0])
+        warnings.warn(
+            f"The noise matrix is not dominated by its diagonal: the class "
+            f"{classes[i]!r} is given the label {classes[Q[:, i].argmax()]!r} more "
+            "often than its own. From noisy labels alone the classes may then have "
+            "changed places; some clean rows (is_clean) would tell.",
+            NoiseModelWarning,
+            stacklevel=2,
+        )
