@@ -269,7 +269,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         if not kept.all():
             X, y, weight, is_clean = X[kept], y[kept], weight[kept], is_clean[kept]
         codes, classes = self._encode(y, classes)
-        data = TrainingData(X, codes, weight, classes, is_clean)
+        data = TrainingData(X, codes, weight, classes, is_clean, weight)
         data.weight = weight * class_weight_per_row(self.class_weight, data)
         return data
 

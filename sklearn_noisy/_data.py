@@ -1,6 +1,6 @@
 """What a classifier checks and encodes before it trains."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.utils import check_array, check_random_state, compute_class_weight
@@ -26,9 +26,12 @@ class TrainingData:
     y : int64 ndarray of shape (n_samples,)
         Indices into `classes`; ``n_classes`` for a row that belongs to none.
     weight : ndarray of shape (n_samples,)
+        Sample weight times class weight.
     classes : ndarray of shape (n_classes,)
     is_clean : bool ndarray of shape (n_samples,)
         Whether the label is known to be right.
+    sample_weight : ndarray of shape (n_samples,)
+        The sample weight alone.
     """
 
     X: object
@@ -36,6 +39,7 @@ class TrainingData:
     weight: np.ndarray
     classes: np.ndarray
     is_clean: np.ndarray
+    sample_weight: np.ndarray
 
     @property
     def n_classes(self):
@@ -63,7 +67,12 @@ class TrainingData:
             self.weight[rows],
             self.classes,
             self.is_clean[rows],
+            self.sample_weight[rows],
         )
+
+    def without_class_weight(self):
+        """The same rows with their sample weights."""
+        return replace(self, weight=self.sample_weight)
 
 
 def check_sample_weight(sample_weight, n_samples):

@@ -1,53 +1,191 @@
 """NoiseAdaptedClassifier: a net and a model of how its labels were made wrong."""
 
-import warnings
-
-import numpy as np
 import torch
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_noisy._base import AUTO_MIN_ROWS, BaseNoisyLabelClassifier
-from sklearn_noisy._data import encode_labels
-from sklearn_noisy._device import resolve_device, seeded_torch
-from sklearn_noisy._net import BestEpoch, OneCycle
-from sklearn_noisy._noise_learning import Folds, MatrixPath, StartLearning
-from sklearn_noisy._noise_matrix import NoiseMatrixEstimator
-from sklearn_noisy._noise_params import check_noise_parameters
-from sklearn_noisy._noise_source import (
-    check_matrix_for,
-    estimate_from,
-    warn_unless_dominant,
-)
-from sklearn_noisy._robust_loss import RobustLossClassifier
-from sklearn_noisy.exceptions import NoiseModelWarning
-from sklearn_noisy.nn import (
-    ConvertedLabels,
-    NoiseLayer,
-    floating_dtype,
+from sklearn_noisy._noise_model import (
+    BaseNoiseModelClassifier,
+    has_noise_matrix,
+    is_known,
 )
 
 __all__ = ["NoiseAdaptedClassifier"]
 
 
-def _is_named(spec, name):
-    """Whether a parameter that may be a matrix is this string."""
-    return isinstance(spec, str) and spec == name
+class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
+    r"""Neural classifier with a model of how the labels were made wrong.
 
+    The network says how probable each *true* label is. A noise matrix,
+    ``Q[j, i] = P(given label j | true label i)``, says how probable each *given*
+    label then is, and that is what is compared with the labels in training
+    (bottom-up, Eq. 6 of [1]_). The matrix is known, estimated from rows that
+    somebody checked, or learned from the noisy labels alone.
 
-def _is_known(estimator):
-    """Whether the noise model needs nothing but the labels of a batch."""
-    if estimator.noise_model == "top_down":
-        return True
-    matrix = estimator.noise_matrix
-    return not isinstance(matrix, (str, NoiseMatrixEstimator)) and not estimator.refine
+    Parameters
+    ----------
+    module : nn.Module class or instance, callable or None, default=None
+        Network that returns **logits** of shape ``(n_samples, n_classes)``. A
+        class or callable is called with ``module__<name>`` and, where its
+        signature has them, ``n_features`` (the product of a row's shape) and
+        ``n_classes``; an instance is copied. None builds
+        :class:`sklearn_noisy.nn.MLP`, which divides `X` by its root mean square
+        and, from 1,000 rows on, drops half of the hidden units in training.
+    noise_model : {"bottom_up", "top_down", "backward"}, default="bottom_up"
+        ``"bottom_up"``: the loss is :math:`-\log (Qp)` of the given label.
+        ``"top_down"``: every given label is converted to the distribution
+        :math:`\alpha e_j + (1 - \alpha)/K`, see `alpha`. ``"backward"``: the given
+        label is converted by the inverse of Q; unbiased, but without a lower bound
+        (warned).
+    noise_matrix : {"learn", "estimate"}, NoiseMatrixEstimator or array-like of \
+            shape (n_classes, n_classes), default="learn"
+        A matrix is known and fixed: columns sum to 1, classes in sorted order (a
+        DataFrame may have them in any order, as index and columns).
+        ``"estimate"``: :class:`NoiseMatrixEstimator` around the same network, from
+        the rows that are `is_clean` (without them, the confident joint, warned); an
+        instance is taken as it is. ``"learn"``: from noisy labels alone, see Notes.
+        The top-down model needs none.
+    alpha : float in [0, 1], default=0.5
+        Of the top-down model: how much of a given label is believed. 1 is plain
+        training, and with `gamma` plain reweighting.
+    gamma : float >= 0, default=1.0
+        Weight of a noisy row beside that of a clean one (Eq. 7 of [1]_).
+    regularizer : {"trace", "weight_decay", "log_det"} or None, default=None
+        None learns the matrix by EM. Otherwise the gradient learns it as a part of
+        the network, with this added to the loss, and it is projected to the
+        probability matrices after every update (section 3.3 of [1]_).
+    noise_decay : float >= 0, default=0.01
+        Factor of the regularizer.
+    noise_lr : float > 0 or None, default=None
+        Highest learning rate of the matrix under a regularizer; None is `lr`.
+    noise_init : {"count", "identity"} or array-like, default="count"
+        What learning starts from. ``"count"``: given labels counted against what
+        nets without a noise layer predict.
+    warm_up : int or "auto", default="auto"
+        Epochs of those nets, and of training before a regularizer's gradient moves
+        the matrix. ``"auto"``: until rows that were left out say so (a third of
+        `max_epochs` under a regularizer).
+    n_folds : int or "auto", default="auto"
+        Parts of the rows, each judged by a net that did not train on it, while a
+        matrix is learned. 1: the rows are judged by the net that trained on them,
+        and the matrix stays what was counted. ``"auto"``: 2 from 1,000 noisy rows
+        on, else 1.
+    refine : bool, default=False
+        Learn on from a matrix that is known or estimated.
+    n_rounds : int >= 0, default=1
+        Nets after the first one, each trained on the probabilities of the true
+        labels that the last net and the matrix give for the training rows. With
+        held-out rows, only while their loss falls. Bottom-up only.
+    outside_label : label or None, default=None
+        Label in `y` of rows that belong to none of the classes. They train towards
+        the uniform distribution, and are no class.
+    optimizer : torch optimizer class, default=torch.optim.AdamW
+        Its parameters are ``optimizer__<name>``.
+    lr : float, default=3e-3
+        Learning rate, at its highest.
+    lr_schedule : {"one_cycle", "constant"}, default="one_cycle"
+        ``"one_cycle"``: up in the first 30 % of the epochs, down to zero in the
+        others; then training does not stop early.
+    max_epochs : int, default=30
+        Passes over the rows of each training: of the nets that learn the matrix, of
+        the first net, and of each round.
+    batch_size : int, default=128
+        Rows per step; -1 takes all.
+    device : str or torch.device, default="cpu"
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` and the like, or ``"auto"``: the
+        GPU if there is one.
+    precision : {"auto", "float32", "float64", "bfloat16"}, default="auto"
+        What the net computes in; see :class:`RobustLossClassifier`. The noise layer
+        computes in float32 at least.
+    early_stopping : bool or "auto", default="auto"
+        Hold out rows and keep the weights of the epoch that is best on their
+        *given* labels: of the lowest loss (which knows the matrix), or, top-down and
+        backward, of the highest accuracy. ``"auto"``: from 1,000 rows on.
+    validation_fraction : float in (0, 1), default=0.1
+        Fraction of the rows that is held out, in the proportion of the
+        classes.
+    n_iter_no_change : int, default=10
+        Epochs without a gain after which training stops, with
+        ``lr_schedule="constant"``.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the *given* classes, ``{label: weight}``.
+    warm_start : bool, default=False
+        Go on from the previous ``fit``, with its matrix, for `max_epochs` more.
+    callbacks : list of skorch callbacks, "disable" or None, default=None
+        They are cloned for every net that may become `net_`. ``"disable"`` also
+        turns off the learning-rate cycle and the choice of the best epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the initial weights, the order of the rows, dropout and the
+        held-out rows. Global generators are left as they were.
+    verbose : int, default=0
+        Above 0, a line for each epoch.
+    **kwargs
+        Parameters of skorch's ``NeuralNet`` by their own names, and of the network
+        (``module__<name>``).
 
+    Attributes
+    ----------
+    noise_matrix_ : ndarray of shape (n_classes, n_classes)
+        The matrix that was used; of the top-down model, what labels are converted
+        by.
+    noise_matrix_path_ : ndarray of shape (n_matrices, n_classes, n_classes)
+        Where the matrix was estimated or learned: the start and, if it was learned,
+        the matrix after each epoch.
+    noise_matrix_estimator_ : NoiseMatrixEstimator
+        The fitted one, where one was used.
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted.
+    n_features_in_ : int
+        ``X.shape[1]``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only if `X` had string column names.
+    net_ : skorch.NeuralNet
+        The trained net.
+    module_ : nn.Module
+        The trained network.
+    history_ : skorch.history.History
+        One row per epoch of the first net and of the rounds after it.
+    n_iter_ : int
+        Rows of the history.
 
-def _has_noise_matrix(estimator):
-    return estimator.noise_model != "top_down"
+    See Also
+    --------
+    RobustLossClassifier : Losses that need no model of the noise.
+    NoiseMatrixEstimator : The matrix alone.
+    find_label_issues : Which labels are wrong.
 
+    Notes
+    -----
+    Learning from noisy labels alone: nets without a noise layer train until they no
+    longer agree better with the given labels of rows that were left out; these are
+    counted against their predictions. With that matrix, nets learn that each leave
+    out a part of the rows; after every epoch, the matrix becomes the likeliest one,
+    by EM, under what they say of the rows that they do not know, with one
+    temperature fitted as well. The net that is kept then trains with the matrix.
+    The scheme of the paper itself, one net and the identity to start from, is
+    ``regularizer="trace", noise_init="identity", n_rounds=0``; it stays near the
+    identity.
 
-class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
-    """DOC."""
+    References
+    ----------
+    .. [1] S. Sukhbaatar, R. Fergus, "Learning from noisy labels with deep
+       neural networks", 2014.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn_noisy import NoiseAdaptedClassifier
+    >>> from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    >>> Q = make_noise_matrix(10, 0.3, kind="symmetric")
+    >>> y_given = corrupt_labels(y_train, Q, random_state=0)
+    >>> clf = NoiseAdaptedClassifier(random_state=0).fit(X_train, y_given)
+    >>> clf.score(X_test, y_test) > 0.93
+    True
+    >>> clf.noise_matrix_.shape
+    (10, 10)
+    """
 
     def __init__(
         self,
@@ -157,7 +295,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         """
         return self._fit(X, y, sample_weight, is_clean)
 
-    @available_if(_is_known)
+    @available_if(is_known)
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, is_clean=None):
         """Train for one epoch on these rows.
 
@@ -180,7 +318,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         """
         return self._partial_fit(X, y, classes, sample_weight, is_clean)
 
-    @available_if(_has_noise_matrix)
+    @available_if(has_noise_matrix)
     def predict_noisy_proba(self, X):
         """Probability of each *given* label: the noise matrix times `predict_proba`.
 
@@ -194,245 +332,3 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         float64 ndarray of shape (n_samples, n_classes)
         """
         return self.predict_proba(X) @ self.noise_matrix_.T
-
-    # Checks.
-
-    def _check_parameters(self):
-        check_noise_parameters(self)
-        return super()._check_parameters()
-
-    def _encode(self, y, classes):
-        outside = self.outside_label
-        if outside is None:
-            return super()._encode(y, classes)
-        is_text = y.dtype.kind in "US" or (
-            y.dtype.kind == "O" and isinstance(y[0], str)
-        )
-        if isinstance(outside, str) != is_text:
-            raise ValueError(
-                f"outside_label={outside!r} must be of the type of the labels in y; "
-                f"got labels such as {y[0]!r}."
-            )
-        if classes is not None and outside in classes:
-            raise ValueError(
-                f"outside_label={outside!r} is no class, but classes holds it."
-            )
-        is_outside = y == outside
-        if is_outside.all():
-            raise ValueError(f"y holds nothing but outside_label={outside!r}.")
-        inside, classes = encode_labels(y[~is_outside], classes)
-        codes = np.full(len(y), len(classes), dtype=np.int64)
-        codes[~is_outside] = inside
-        return codes, classes
-
-    def _check_training_data(self, X, y, sample_weight, is_clean=None, **options):
-        data = super()._check_training_data(X, y, sample_weight, is_clean, **options)
-        if self.gamma == 0 and not data.is_clean.any():
-            raise ValueError(
-                "gamma=0 leaves out all noisy rows, and is_clean marks no other."
-            )
-        return data
-
-    # The noise model.
-
-    def _make_criterion(self, data):
-        if self.noise_model == "bottom_up":
-            return NoiseLayer(
-                torch.as_tensor(self.noise_matrix_),
-                learn=self._learns() and self.regularizer is not None,
-                regularizer=self.regularizer,
-                decay=self.noise_decay,
-            )
-        matrix = self.noise_matrix_
-        if self.noise_model == "backward":
-            matrix = np.linalg.inv(matrix)
-        return ConvertedLabels(torch.as_tensor(matrix))
-
-    def _learns(self):
-        learns = self.refine or _is_named(self.noise_matrix, "learn")
-        return learns and self.noise_model == "bottom_up"
-
-    def _make_callbacks(self):
-        cycles = self.lr_schedule == "one_cycle"
-        by = "loss" if self.noise_model == "bottom_up" else "accuracy"
-        patience = None if cycles else self.n_iter_no_change
-        callbacks = [("best_epoch", BestEpoch(patience, by=by))]
-        if cycles:
-            callbacks.append(("cycle", OneCycle(self.max_epochs)))
-        if self._learns() and self.regularizer is not None:
-            callbacks += [
-                ("start_learning", StartLearning(self._literal_warm_up() + 1)),
-                ("noise_matrix_path", MatrixPath()),
-            ]
-        return callbacks
-
-    def _net_settings(self):
-        settings = super()._net_settings()
-        if self._learns() and self.regularizer is not None:
-            group = {
-                "lr": self.lr if self.noise_lr is None else self.noise_lr,
-                "weight_decay": 0.0,
-            }
-            groups = settings.get("optimizer__param_groups", [])
-            settings["optimizer__param_groups"] = [("matrix", group), *groups]
-        return settings
-
-    def _set_up(self, data, n_rows):
-        if self.noise_model == "top_down":
-            n_classes = data.n_classes
-            self.noise_matrix_ = np.full(
-                (n_classes, n_classes), (1 - self.alpha) / n_classes
-            ) + self.alpha * np.eye(n_classes)
-        elif _is_known(self):
-            inverted = self.noise_model == "backward"
-            self.noise_matrix_ = check_matrix_for(
-                data, self.noise_matrix, "noise_matrix", inverted=inverted
-            )
-        if self.noise_model == "backward":
-            warnings.warn(
-                "noise_model='backward' inverts the noise matrix: its loss has no "
-                "lower bound, and networks diverge. 'bottom_up' does not.",
-                NoiseModelWarning,
-                stacklevel=2,
-            )
-        super()._set_up(data, n_rows)
-
-    def _train(self, data, train, valid):
-        if not _is_known(self):
-            self._find_matrix(data)
-        super()._train(data, train, valid)
-        if self._learns() and self.regularizer is not None:
-            self._take_learned_matrix()
-        if self.noise_model == "bottom_up":
-            self._train_on_posteriors(data, train, valid)
-
-    def _rows(self, data, *, training=True):
-        rows = super()._rows(data)
-        targets = np.where(data.is_clean, data.y + data.n_classes, data.y)
-        targets[data.is_outside] = 2 * data.n_classes
-        rows.y = torch.from_numpy(targets)
-        if training:
-            rows.weight[torch.from_numpy(data.is_noisy)] *= self.gamma
-        return rows
-
-    def _find_matrix(self, data):
-        """Estimate or learn ``noise_matrix_``."""
-        if not data.is_noisy.any():
-            raise ValueError(
-                f"noise_matrix={self.noise_matrix!r} needs noisy rows; is_clean marks "
-                "every one."
-            )
-        folds = self._make_folds(data)
-        with seeded_torch(self._seed(), resolve_device(self.device)):
-            path = [self._start_matrix(data, folds)]
-            if self._learns() and self.regularizer is None:
-                path = folds.learn(path[0])
-        self.noise_matrix_ = path[-1]
-        self.noise_matrix_path_ = np.stack(path)
-
-    def _start_matrix(self, data, folds):
-        spec = self.noise_matrix
-        if _is_named(spec, "estimate") and not data.is_clean.any():
-            warnings.warn(
-                "noise_matrix='estimate' estimates from clean rows, and there is no "
-                "is_clean: the confident joint is taken instead. 'learn' needs no "
-                "clean rows and is more exact.",
-                NoiseModelWarning,
-                stacklevel=2,
-            )
-            return folds.confident(folds.warm_up(self._warm_up_epochs()))
-        if _is_named(spec, "estimate"):
-            spec = NoiseMatrixEstimator(
-                self._plain_classifier(), random_state=self._seed()
-            )
-        if isinstance(spec, NoiseMatrixEstimator):
-            self.noise_matrix_estimator_ = estimate_from(data, spec)
-            return self.noise_matrix_estimator_.noise_matrix_
-        name = "noise_matrix"
-        if _is_named(spec, "learn"):
-            name, spec = "noise_init", self.noise_init
-        if _is_named(spec, "identity"):
-            return np.eye(data.n_classes)
-        if _is_named(spec, "count"):
-            return folds.count(folds.warm_up(self._warm_up_epochs()))
-        return check_matrix_for(data, spec, name, inverted=False)
-
-    def _warm_up_epochs(self):
-        return None if self.warm_up == "auto" else self.warm_up
-
-    def _literal_warm_up(self):
-        """Epochs after which the gradient starts to change the matrix."""
-        return self.max_epochs // 3 if self.warm_up == "auto" else self.warm_up
-
-    def _make_folds(self, data):
-        n_folds = self.n_folds
-        if n_folds == "auto":
-            n_folds = 2 if data.is_noisy.sum() >= AUTO_MIN_ROWS else 1
-
-        def make_net(part, criterion, callbacks):
-            return self._make_net(part, criterion, callbacks, n_rows=len(data.y))
-
-        one_cycle = self.lr_schedule == "one_cycle"
-        return Folds(data, n_folds, make_net, self._rows, self.max_epochs, one_cycle)
-
-    def _plain_classifier(self):
-        """The same net with cross-entropy, for the clean rows."""
-        same = ("module", "optimizer", "lr", "max_epochs", "batch_size", "device")
-        same += ("precision", "early_stopping", "validation_fraction")
-        kwargs = {
-            name: value
-            for name, value in self._kwargs.items()
-            if not name.startswith("callbacks")
-        }
-        return RobustLossClassifier(
-            loss="cross_entropy",
-            n_iter_no_change=self.n_iter_no_change,
-            random_state=self._seed(),
-            **{name: getattr(self, name) for name in same},
-            **kwargs,
-        )
-
-    def _after_training(self):
-        if not _is_known(self):
-            warn_unless_dominant(self.noise_matrix_, self.classes_)
-
-    def _take_learned_matrix(self):
-        """The matrix that the gradient ended with, fixed from now on."""
-        layer = self.net_.criterion_
-        layer.set_learning(False)
-        matrix = layer.matrix.cpu().double().numpy()
-        self.noise_matrix_ = matrix / matrix.sum(axis=0)
-        callbacks = dict(self.net_.callbacks_)
-        path = [self.noise_matrix_path_[0], *callbacks["noise_matrix_path"].path_]
-        self.noise_matrix_path_ = np.stack(path)
-
-    # More nets.
-
-    def _train_on_posteriors(self, data, train, valid):
-        """New nets, each trained on what the last one makes of the given labels.
-
-        Without validation rows the last net is kept; with them, a net must beat
-        the one before it.
-        """
-        layer = NoiseLayer(torch.as_tensor(self.noise_matrix_))
-        for _ in range(self.n_rounds):
-            if self.net_.interrupted_:
-                break
-            teacher = self.net_
-            rows = self._rows(train)
-            logits = torch.from_numpy(teacher.logits(rows))
-            dtype = torch.promote_types(floating_dtype(teacher.module_), torch.float32)
-            rows.y = layer.posterior(logits, rows.y).to(dtype)
-            self._set_up(data, n_rows=len(data.y))
-            self.net_.history_ = teacher.history_
-            self._run_on(self.net_, rows, valid, self.max_epochs)
-            if valid is not None and self.callbacks != "disable":
-                loss, loss_before = map(_validation_loss, (self.net_, teacher))
-                if loss >= loss_before:
-                    self.net_ = teacher
-                    break
-
-
-def _validation_loss(net):
-    """Loss of the epoch that was kept."""
-    return -dict(net.callbacks_)["best_epoch"].best_score_[1]

@@ -31,8 +31,9 @@ WARM_UP_PATIENCE = 5
 # little makes of the matrix, it then learns, and both stay wrong.
 LATEST_UPDATE = 0.5
 
-# Steps of EM between two epochs; they go on from the last matrix.
+# Steps of EM between two epochs, which go on from the last matrix, and in the end.
 STEPS_PER_EPOCH = 20
+MAX_STEPS = 2000
 
 
 class MatrixPath(Callback):
@@ -201,13 +202,17 @@ class Folds:
             logits = self._logits(nets, left_out)
             knows |= self._agreement(logits) >= self.agreement
             knows |= epoch > LATEST_UPDATE * self.max_epochs
-            if knows:
+            last = epoch == self.max_epochs
+            if knows or last:
                 matrix, _, _ = likely_noise_matrix(
                     logits,
                     self.given,
                     matrix,
                     self.weight,
-                    max_iter=1000 if epoch == self.max_epochs else STEPS_PER_EPOCH,
+                    # Half-trained nets are less sure than they should be. In the end
+                    # they are as sure as the matrix that they trained with tells.
+                    temperature=not last,
+                    max_iter=MAX_STEPS if last else STEPS_PER_EPOCH,
                 )
                 for layer in layers:
                     layer.set_matrix(matrix)

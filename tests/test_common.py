@@ -5,16 +5,25 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_noisy import NoiseMatrixEstimator, RobustLossClassifier
+from sklearn_noisy import (
+    NoiseAdaptedClassifier,
+    NoiseMatrixEstimator,
+    RobustLossClassifier,
+)
 from sklearn_noisy.losses import LOSSES
 
 # Enough training for the checks on accuracy, and no more.
 CHEAP = {"lr": 0.02, "max_epochs": 30, "module__hidden_layer_sizes": (16,)}
 
 # With a class weight of 1e-7 no net knows that class, and the estimator says so.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The robust loss never came on:sklearn_noisy.exceptions.LossWarmUpWarning"
-)
+# Without clean rows "estimate" warns, as the backward correction always does.
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore:The robust loss never came on:"
+        "sklearn_noisy.exceptions.LossWarmUpWarning"
+    ),
+    pytest.mark.filterwarnings("ignore::sklearn_noisy.exceptions.NoiseModelWarning"),
+]
 
 
 @parametrize_with_checks(
@@ -22,6 +31,13 @@ pytestmark = pytest.mark.filterwarnings(
         *(RobustLossClassifier(loss=loss, **CHEAP) for loss in LOSSES),
         NoiseMatrixEstimator(LogisticRegression()),
         NoiseMatrixEstimator(RobustLossClassifier(loss="cross_entropy", **CHEAP)),
+        NoiseAdaptedClassifier(**CHEAP),
+        NoiseAdaptedClassifier(regularizer="trace", **CHEAP),
+        NoiseAdaptedClassifier(noise_matrix="estimate", **CHEAP),
+        NoiseAdaptedClassifier(noise_model="top_down", **CHEAP),
+        NoiseAdaptedClassifier(
+            noise_model="backward", noise_matrix="estimate", **CHEAP
+        ),
     ]
 )
 def test_estimator_checks(estimator, check):

@@ -16,8 +16,11 @@ __all__ = ["confident_noise_matrix", "count_noise_matrix", "likely_noise_matrix"
 # Of the uniform matrix, mixed to the start: EM never leaves a zero.
 START_SMOOTHING = 0.01
 
-# Logits are multiplied by a factor in this range.
-LOG_INVERSE_TEMPERATURE = (-2.0, 2.0)
+# Logits are multiplied by a factor in this range; it is fitted after so many steps of
+# EM, until it moves by less than the tolerance, in logarithms.
+LOG_FACTOR = (-2.0, 2.0)
+STEPS_PER_FACTOR = 10
+FACTOR_TOLERANCE = 1e-3
 
 # Rows on which the temperature is fitted: one number needs no more.
 TEMPERATURE_ROWS = 20_000
@@ -178,30 +181,32 @@ def likely_noise_matrix(
     blocks = GivenBlocks(logits, given, weight)
     few = blocks.every(max(1, len(given) // TEMPERATURE_ROWS))
     Q = (1 - START_SMOOTHING) * start + START_SMOOTHING / n_classes
-    factor, gap = 1.0, np.inf
-    for n_iter in range(max_iter):
-        if temperature and n_iter % 20 == 0 and n_iter < 200:
-            factor = _likely_factor(few, Q, factor)
-            blocks.sharpen(factor)
+    factor, gap, moved = 1.0, np.inf, temperature
+    for n_iter in range(1, max_iter + 1):
         gradient = blocks.gradient(Q)
         joint = Q * gradient  # the M step: P(given j, true i)
         # Frank-Wolfe's bound of a concave function over the simplices.
         gap = float((gradient.max(axis=0) - joint.sum(axis=0)).sum())
         Q = _columns(joint)
-        if gap < tol and n_iter % 20:
+        if temperature and (n_iter % STEPS_PER_FACTOR == 0 or gap < tol):
+            last, factor = factor, _likely_factor(few, Q)
+            moved = abs(np.log(factor / last)) > FACTOR_TOLERANCE
+            if moved:
+                blocks.sharpen(factor)
+        if gap < tol and not moved:
             break
     return Q, factor, gap
 
 
-def _likely_factor(blocks, Q, factor):
+def _likely_factor(blocks, Q):
     def loss(log_factor):
         blocks.sharpen(np.exp(log_factor))
         return -blocks.log_likelihood(Q)
 
     found = minimize_scalar(
         loss,
-        bounds=LOG_INVERSE_TEMPERATURE,
+        bounds=LOG_FACTOR,
         method="bounded",
-        options={"xatol": 1e-3},
+        options={"xatol": FACTOR_TOLERANCE / 4},
     )
     return float(np.exp(found.x))

@@ -1,0 +1,137 @@
+"""The noise matrix under which the given labels are most likely."""
+
+import cvxpy as cp
+import numpy as np
+import pytest
+from cleanlab.count import compute_confident_joint
+from scipy.special import softmax
+from sklearn.metrics import confusion_matrix
+
+from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
+from sklearn_noisy.noise import (
+    confident_noise_matrix,
+    count_noise_matrix,
+    likely_noise_matrix,
+)
+
+K = 4
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Logits, labels that their softmax makes, given labels, the matrix."""
+    rng = np.random.RandomState(0)
+    Q = make_noise_matrix(K, 0.4, "random", random_state=1)
+    logits = 2.5 * rng.randn(40_000, K)
+    p = softmax(logits, axis=1)
+    y = (p.cumsum(axis=1) < rng.rand(len(p), 1)).sum(axis=1)
+    return logits, y, corrupt_labels(y, Q, random_state=2), Q
+
+
+def error(found, Q):
+    return np.abs(found - Q).sum() / len(Q)
+
+
+def test_true_probabilities_give_the_true_matrix(drawn):
+    logits, _, given, Q = drawn
+    start = np.full((K, K), 1 / K)
+    found, factor, gap = likely_noise_matrix(logits, given, start)
+    assert error(found, Q) < 0.03
+    assert factor == pytest.approx(1, abs=0.05)
+    assert gap < 1e-6
+    np.testing.assert_allclose(found.sum(axis=0), 1)
+
+
+def test_counting_takes_mistakes_of_the_model_for_noise(drawn):
+    logits, _, given, Q = drawn
+    counted = count_noise_matrix(logits.argmax(axis=1), given, K, np.ones(len(given)))
+    found, _, _ = likely_noise_matrix(logits, given, counted)
+    assert error(counted, Q) > 5 * error(found, Q)
+
+
+def test_a_model_that_is_too_sure_is_calibrated(drawn):
+    logits, _, given, Q = drawn
+    found, factor, _ = likely_noise_matrix(3 * logits, given, np.eye(K))
+    assert factor == pytest.approx(1 / 3, rel=0.05)
+    assert error(found, Q) < 0.03
+    raw, factor, _ = likely_noise_matrix(
+        3 * logits, given, np.eye(K), temperature=False
+    )
+    assert factor == 1
+    assert error(raw, Q) > 0.1
+
+
+def test_it_is_the_maximum(drawn):
+    """Against cvxpy, on few rows."""
+    logits, _, given, _ = drawn
+    logits, given = logits[:300], given[:300]
+    found, _, gap = likely_noise_matrix(
+        logits, given, np.eye(K), temperature=False, max_iter=20_000, tol=1e-7
+    )
+    p = softmax(logits, axis=1)
+    Q = cp.Variable((K, K), nonneg=True)
+    likelihood = sum(cp.log(Q[j] @ row) for row, j in zip(p, given, strict=True)) / 300
+    problem = cp.Problem(cp.Maximize(likelihood), [cp.sum(Q, axis=0) == 1])
+    best = problem.solve(solver="CLARABEL")
+    reached = np.log((p @ found.T)[np.arange(300), given]).mean()
+    assert gap < 1e-7
+    assert best - reached < 1e-6
+
+
+def test_a_weight_is_a_repetition(drawn):
+    logits, y, given, _ = drawn
+    logits, y, given = logits[:500], y[:500], given[:500]
+    weight = np.random.RandomState(0).randint(1, 4, size=500)
+    many = np.repeat(np.arange(500), weight)
+    ones = np.ones(len(many))
+    start = np.full((K, K), 1 / K)
+    np.testing.assert_allclose(
+        likely_noise_matrix(logits, given, start, weight)[0],
+        likely_noise_matrix(logits[many], given[many], start)[0],
+        rtol=1e-6,
+        atol=1e-9,
+    )
+    np.testing.assert_allclose(
+        count_noise_matrix(y, given, K, weight),
+        count_noise_matrix(y[many], given[many], K, ones),
+    )
+    p = softmax(logits, axis=1)
+    np.testing.assert_allclose(
+        confident_noise_matrix(p, given, weight),
+        confident_noise_matrix(p[many], given[many], ones),
+    )
+
+
+def test_counts(drawn):
+    _, y, given, _ = drawn
+    np.testing.assert_allclose(
+        count_noise_matrix(y, given, K, np.ones(len(y))),
+        confusion_matrix(given, y, normalize="pred"),
+    )
+
+
+def test_a_class_that_is_never_predicted_has_no_noise():
+    predicted, given = np.array([0, 0, 1, 1]), np.array([0, 1, 2, 2])
+    found = count_noise_matrix(predicted, given, 3, np.ones(4))
+    np.testing.assert_array_equal(found[:, 2], [0, 0, 1])
+
+
+def test_confident_joint_is_cleanlabs(drawn):
+    logits, _, given, _ = drawn
+    p = softmax(logits, axis=1)
+    joint = compute_confident_joint(given, p).astype(float)
+    np.testing.assert_allclose(
+        confident_noise_matrix(p, given, np.ones(len(given))),
+        joint / joint.sum(axis=0),
+        atol=1e-3,
+    )
+
+
+def test_labels_that_are_never_given():
+    rng = np.random.RandomState(0)
+    logits = rng.randn(200, 3)
+    given = rng.randint(2, size=200)
+    found, _, _ = likely_noise_matrix(logits, given, np.full((3, 3), 1 / 3))
+    np.testing.assert_array_equal(found[2], 0)
+    p = softmax(logits, axis=1)
+    assert np.isfinite(confident_noise_matrix(p, given, np.ones(200))).all()
