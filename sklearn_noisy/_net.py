@@ -22,10 +22,22 @@ from sklearn_noisy.exceptions import TrainingDivergedError
 from sklearn_noisy.losses import log_softmax
 from sklearn_noisy.nn import Rows, TensorBatches, floating_dtype
 
-__all__ = ["BestEpoch", "NoisyLabelNet", "OneCycle"]
+__all__ = ["BestEpoch", "NoisyLabelNet", "OneCycle", "is_worse"]
 
 # Rows per batch when nothing is trained: no gradient, so memory is no concern.
 PREDICTION_BATCH_SIZE = 1024
+
+
+def is_worse(losses, others):
+    """Whether losses are higher than others of the same rows by a standard error.
+
+    Parameters
+    ----------
+    losses, others : tensors of shape (n_samples,)
+        Loss times weight of each row.
+    """
+    difference = losses - others
+    return bool(difference.mean() > difference.std() / len(difference) ** 0.5)
 
 
 class BestEpoch(Callback):
@@ -43,13 +55,16 @@ class BestEpoch(Callback):
     first_epoch : int, default=1
         Patience is counted from this epoch on at the earliest.
     by : {"accuracy", "loss"}, default="accuracy"
-        ``"loss"`` takes the epoch with the lowest loss: right where the loss knows
-        how the labels were made wrong.
+        ``"loss"`` takes the last epoch whose loss is within a standard error of the
+        lowest (of the difference, row by row): right where the loss knows how the
+        labels were made wrong, and where later epochs are better trained.
 
     Attributes
     ----------
     best_epoch_ : int
         Counted from 1.
+    best_losses_ : tensor of shape (n_validation_rows,)
+        Of the epoch that was kept.
     """
 
     def __init__(self, patience, first_epoch=1, by="accuracy"):
@@ -61,6 +76,7 @@ class BestEpoch(Callback):
         """Start to compare anew: the validation rows may be others."""
         self.best_epoch_ = None
         self.best_score_ = (-np.inf, -np.inf)
+        self.best_losses_ = self.lowest_losses_ = None
         self.lowest_loss_ = np.inf
         self.last_gain_ = len(net.history)
         self.robust_ = None
@@ -77,20 +93,28 @@ class BestEpoch(Callback):
             self.robust_ = row.get("robust")
             self.lowest_loss_ = np.inf
             self.best_score_ = (self.best_score_[0], -np.inf)
-        score = (accuracy if self.by == "accuracy" else 0.0, -loss)
-        if score > self.best_score_:
-            self.best_score_ = score
+        if self._is_best(net, accuracy, loss):
+            self.best_score_ = (accuracy, -loss)
             self.best_epoch_ = self.last_gain_ = epoch
+            self.best_losses_ = net.validation_losses_
             self.state_ = copy.deepcopy(
                 (net.module_.state_dict(), net.criterion_.state_dict())
             )
         if loss < self.lowest_loss_:
             self.lowest_loss_ = loss
+            self.lowest_losses_ = net.validation_losses_
             self.last_gain_ = epoch
         if self.patience is None:
             return
         since = max(self.last_gain_, self.first_epoch - 1)
         net.stop_training_ = epoch - since >= self.patience
+
+    def _is_best(self, net, accuracy, loss):
+        if self.by == "accuracy":
+            return (accuracy, -loss) > self.best_score_
+        return loss < self.lowest_loss_ or not is_worse(
+            net.validation_losses_, self.lowest_losses_
+        )
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Put the best weights back."""
@@ -98,26 +122,19 @@ class BestEpoch(Callback):
             net.module_.load_state_dict(self.state_[0])
             net.criterion_.load_state_dict(self.state_[1])
             self.state_ = None
+        self.lowest_losses_ = net.validation_losses_ = None
 
 
 class OneCycle(Callback):
     """Learning rate that rises to the one that was set, then falls to zero.
 
-    A cosine up in the first 30 % of the epochs, a cosine down in the others; the
-    rate is constant within an epoch.
-
-    Parameters
-    ----------
-    n_epochs : int
-        Epochs of each training.
+    A cosine up in the first 30 % of the epochs of a training, a cosine down in the
+    others; the rate is constant within an epoch. A single epoch is no cycle.
     """
 
     RISE = 0.3
     # Of the highest rate, at the start.
     START = 0.04
-
-    def __init__(self, n_epochs):
-        self.n_epochs = n_epochs
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """A new cycle begins."""
@@ -126,7 +143,9 @@ class OneCycle(Callback):
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Rate of the middle of this epoch."""
-        done = (len(net.history) - self.start_ - 0.5) / self.n_epochs
+        if net.planned_epochs_ == 1:
+            return
+        done = (len(net.history) - self.start_ - 0.5) / net.planned_epochs_
         if done < self.RISE:
             wave = (1 - math.cos(math.pi * done / self.RISE)) / 2
             factor = self.START + (1 - self.START) * wave
@@ -154,6 +173,10 @@ class NoisyLabelNet(NeuralNetClassifier):
     autocast_ = False
     stop_training_ = False
     interrupted_ = False
+    # Loss times weight of each validation row in the last epoch.
+    validation_losses_ = None
+    # Epochs of the training that is under way.
+    planned_epochs_ = None
     # A list while somebody wants to know what training gives the given labels.
     given_ = None
 
@@ -207,8 +230,9 @@ class NoisyLabelNet(NeuralNetClassifier):
         batches = self.get_iterator(rows, training=True)
         valid = None if validation_rows is None else self.get_iterator(validation_rows)
         self.stop_training_ = False
+        self.planned_epochs_ = self.max_epochs if epochs is None else epochs
         self.notify("on_train_begin", X=rows, y=None)
-        for _ in range(self.max_epochs if epochs is None else epochs):
+        for _ in range(self.planned_epochs_):
             self.notify("on_epoch_begin", **datasets)
             self.run_single_epoch(batches, True, "train", self.train_step)
             self.run_single_epoch(valid, False, "valid", self.validation_step)
@@ -238,6 +262,8 @@ class NoisyLabelNet(NeuralNetClassifier):
         if iterator is None:
             return
         self._set_training(training)
+        if not training:
+            self.validation_losses_ = []
         notify_batches = self._listens("on_batch_begin", "on_batch_end")
         loss = correct = total = 0.0
         for batch in iterator:
@@ -257,6 +283,7 @@ class NoisyLabelNet(NeuralNetClassifier):
         self._record_epoch(prefix, float(loss) / max(float(total), 1e-300))
         if not training:
             self.history.record("valid_acc", float(correct) / float(total))
+            self.validation_losses_ = torch.cat(self.validation_losses_)
 
     def _record_epoch(self, prefix, loss):
         if prefix == "train" and not np.isfinite(loss):
@@ -284,6 +311,15 @@ class NoisyLabelNet(NeuralNetClassifier):
             for _, callback in self.callbacks_
             for hook in hooks
         )
+
+    def validation_step(self, batch, **fit_params):
+        """Logits and losses of one batch, without gradients."""
+        inputs, y = batch
+        with torch.no_grad():
+            logits = self.infer(inputs)
+            losses = self._losses(logits, y, inputs)
+        self.validation_losses_.append(losses)
+        return {"loss": losses.mean(), "y_pred": logits}
 
     def train_step(self, batch, **fit_params):
         """One optimizer step; skorch's own where a callback wants gradients."""
@@ -334,14 +370,18 @@ class NoisyLabelNet(NeuralNetClassifier):
         dividing by a batch's own weights would not be.
         """
         y_true = to_device(y_true, y_pred.device)
-        losses = self.criterion_(y_pred, y_true)
+        losses = self._losses(y_pred, y_true, X)
         if training and self.given_ is not None:
             p = log_softmax(y_pred.detach()).gather(1, y_true[:, None])[:, 0].exp()
             self.given_.append((p, y_true, X["weight"]))
-        weight = to_device(X["weight"], losses.device).to(losses.dtype)
-        loss = (losses * weight).mean()
+        loss = losses.mean()
         penalty = self.criterion_.penalty() if training else None
         return loss if penalty is None else loss + penalty
+
+    def _losses(self, logits, y, inputs):
+        """Weight times loss of each row."""
+        losses = self.criterion_(logits, to_device(y, logits.device))
+        return losses * to_device(inputs["weight"], losses.device).to(losses.dtype)
 
     def logits(self, rows):
         """Logits of all rows, ndarray of shape (n_samples, n_classes), float64."""

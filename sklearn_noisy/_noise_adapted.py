@@ -74,7 +74,8 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
     n_rounds : int >= 0, default=1
         Nets after the first one, each trained on the probabilities of the true
         labels that the last net and the matrix give for the training rows. With
-        held-out rows, only while their loss falls. Bottom-up only.
+        held-out rows, until a net is worse than the one before it by a standard
+        error of their losses. Bottom-up only.
     outside_label : label or None, default=None
         Label in `y` of rows that belong to none of the classes. They train towards
         the uniform distribution, and are no class.
@@ -98,8 +99,9 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
         computes in float32 at least.
     early_stopping : bool or "auto", default="auto"
         Hold out rows and keep the weights of the epoch that is best on their
-        *given* labels: of the lowest loss (which knows the matrix), or, top-down and
-        backward, of the highest accuracy. ``"auto"``: from 1,000 rows on.
+        *given* labels: the last one whose loss (which knows the matrix) is within a
+        standard error of the lowest, or, top-down and backward, the one of the
+        highest accuracy. ``"auto"``: from 1,000 rows on.
     validation_fraction : float in (0, 1), default=0.1
         Fraction of the rows that is held out, in the proportion of the
         classes.

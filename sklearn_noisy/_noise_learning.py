@@ -188,7 +188,7 @@ class Folds:
             # Judged by nets that know their labels, EM goes to the identity.
             return [start]
         layers, nets = self._layers_and_nets(
-            start, lambda: [("cycle", OneCycle(self.max_epochs))] * self.one_cycle
+            start, lambda: [("cycle", OneCycle())] * self.one_cycle
         )
         rows = list(self._rows())
         left_out = [rows for _, rows in rows]

@@ -12,7 +12,7 @@ import torch
 from sklearn_noisy._base import AUTO_MIN_ROWS, BaseNoisyLabelClassifier
 from sklearn_noisy._data import encode_labels
 from sklearn_noisy._device import resolve_device, seeded_torch
-from sklearn_noisy._net import BestEpoch, OneCycle
+from sklearn_noisy._net import BestEpoch, OneCycle, is_worse
 from sklearn_noisy._noise_learning import Folds, MatrixPath, StartLearning
 from sklearn_noisy._noise_matrix import NoiseMatrixEstimator
 from sklearn_noisy._noise_params import check_noise_parameters
@@ -114,7 +114,7 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
         patience = None if cycles else self.n_iter_no_change
         callbacks = [("best_epoch", BestEpoch(patience, by=by))]
         if cycles:
-            callbacks.append(("cycle", OneCycle(self.max_epochs)))
+            callbacks.append(("cycle", OneCycle()))
         if self._by_gradient:
             callbacks += [
                 ("start_learning", StartLearning(self._literal_warm_up() + 1)),
@@ -160,6 +160,8 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
         super()._train(data, train, valid)
         if self._by_gradient:
             self._take_learned_matrix()
+        if not is_known(self) and not data.is_clean.any():
+            warn_unless_dominant(self.noise_matrix_, self.classes_)
         if self.noise_model == "bottom_up":
             self._train_on_posteriors(data, train, valid)
 
@@ -251,10 +253,6 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
             **kwargs,
         )
 
-    def _after_training(self):
-        if not is_known(self):
-            warn_unless_dominant(self.noise_matrix_, self.classes_)
-
     def _take_learned_matrix(self):
         """The matrix that the gradient ended with, fixed from now on."""
         self._by_gradient = False
@@ -272,8 +270,8 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
     def _train_on_posteriors(self, data, train, valid):
         """New nets, each trained on what the last one makes of the given labels.
 
-        Without validation rows the last net is kept; with them, a net must beat
-        the one before it.
+        Without validation rows the last net is kept; with them, a net that is
+        clearly worse than the one before it is not.
         """
         layer = NoiseLayer(torch.as_tensor(self.noise_matrix_))
         for _ in range(self.n_rounds):
@@ -287,13 +285,12 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
             self._set_up(data, n_rows=len(data.y))
             self.net_.history_ = teacher.history_
             self._run_on(self.net_, rows, valid, self.max_epochs)
-            if valid is not None and self.callbacks != "disable":
-                loss, loss_before = map(_validation_loss, (self.net_, teacher))
-                if loss >= loss_before:
-                    self.net_ = teacher
-                    break
+            compare = valid is not None and self.callbacks != "disable"
+            if compare and is_worse(*map(_kept_losses, (self.net_, teacher))):
+                self.net_ = teacher
+                break
 
 
-def _validation_loss(net):
-    """Loss of the epoch that was kept."""
-    return -dict(net.callbacks_)["best_epoch"].best_score_[1]
+def _kept_losses(net):
+    """Of the validation rows, in the epoch that was kept."""
+    return dict(net.callbacks_)["best_epoch"].best_losses_

@@ -50,9 +50,10 @@ def check_matrix_for(data, matrix, name, *, inverted):
     given = np.unique(data.y[data.is_noisy])
     impossible = given[Q[given].sum(axis=1) == 0]
     if len(impossible):
+        label = classes.tolist()[impossible[0]]
         raise ValueError(
-            f"{name} gives the label {classes[impossible[0]]!r} probability 0 for "
-            "every true class, but rows of y have it."
+            f"{name} gives the label {label!r} probability 0 for every true class, but "
+            "rows of y have it."
         )
     if np.linalg.cond(Q) > SINGULAR:
         message = f"{name} is singular: given labels cannot tell some classes apart"
@@ -90,10 +91,10 @@ def warn_unless_dominant(Q, classes):
     """Warn if a class is more often given another label than its own."""
     wrong = np.flatnonzero(Q.argmax(axis=0) != np.arange(len(Q)))
     if len(wrong):
-        i = int(wrong[0])
+        i, names = int(wrong[0]), classes.tolist()
         warnings.warn(
             f"The noise matrix is not dominated by its diagonal: the class "
-            f"{classes[i]!r} is given the label {classes[Q[:, i].argmax()]!r} more "
+            f"{names[i]!r} is given the label {names[Q[:, i].argmax()]!r} more "
             "often than its own. From noisy labels alone the classes may then have "
             "changed places; some clean rows (is_clean) would tell.",
             NoiseModelWarning,

@@ -37,7 +37,7 @@ def test_true_probabilities_give_the_true_matrix(drawn):
     start = np.full((K, K), 1 / K)
     found, factor, gap = likely_noise_matrix(logits, given, start)
     assert error(found, Q) < 0.03
-    assert factor == pytest.approx(1, abs=0.05)
+    assert factor == pytest.approx(1, abs=0.1)
     assert gap < 1e-6
     np.testing.assert_allclose(found.sum(axis=0), 1)
 
@@ -52,7 +52,7 @@ def test_counting_takes_mistakes_of_the_model_for_noise(drawn):
 def test_a_model_that_is_too_sure_is_calibrated(drawn):
     logits, _, given, Q = drawn
     found, factor, _ = likely_noise_matrix(3 * logits, given, np.eye(K))
-    assert factor == pytest.approx(1 / 3, rel=0.05)
+    assert factor == pytest.approx(1 / 3, rel=0.1)
     assert error(found, Q) < 0.03
     raw, factor, _ = likely_noise_matrix(
         3 * logits, given, np.eye(K), temperature=False
