@@ -67,8 +67,8 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
     n_folds : int or "auto", default="auto"
         Parts of the rows, each judged by a net that did not train on it, while a
         matrix is learned. 1: the rows are judged by the net that trained on them,
-        and the matrix stays what was counted. ``"auto"``: 2 from 1,000 noisy rows
-        on, else 1.
+        and the matrix stays what was counted. ``"auto"``: 1 below 200 noisy rows,
+        5 below 10,000, else 2.
     refine : bool, default=False
         Learn on from a matrix that is known or estimated.
     n_rounds : int >= 0, default=1

@@ -21,19 +21,34 @@ from sklearn_noisy.noise import (
     likely_noise_matrix,
 )
 
-__all__ = ["Folds", "MatrixPath", "StartLearning"]
+__all__ = ["Folds", "MatrixPath", "StartLearning", "auto_folds"]
 
 # Epochs without a gain after which the nets that only count have seen enough.
 WARM_UP_PATIENCE = 5
 
-# The matrix stays where it is until the nets agree with the given labels as well as
-# those that it was counted with, or for this part of the epochs: what a net that knows
-# little makes of the matrix, it then learns, and both stay wrong.
-LATEST_UPDATE = 0.5
+# The matrix stays where it is for so many epochs and so many updates of the nets, but
+# not for more than this part of the epochs: what a net that knows little makes of the
+# matrix, it then learns, and both stay wrong.
+RESTING_EPOCHS = 2
+RESTING_STEPS = 200
+LONGEST_REST = 0.5
 
 # Steps of EM between two epochs, which go on from the last matrix, and in the end.
 STEPS_PER_EPOCH = 20
 MAX_STEPS = 2000
+
+
+def auto_folds(n_rows):
+    """Folds for so many noisy rows.
+
+    Few rows want nets that train on most of them. On many, half is enough, and two
+    nets on half of the rows cost what one on all of them would. Very few cannot be
+    divided: there the matrix is only counted, and scikit-learn's rule that a row of
+    weight k equals k rows holds exactly.
+    """
+    if n_rows < 200:
+        return 1
+    return 5 if n_rows < 10_000 else 2
 
 
 class MatrixPath(Callback):
@@ -96,8 +111,6 @@ class Folds:
         self.given = data.y[self.noisy]
         self.weight = data.weight[self.noisy]
         self.is_cross_fitted = n_folds > 1
-        # Agreement with the given labels that nets should reach.
-        self.agreement = np.inf
         everything = np.ones(len(data.y), dtype=bool)
         self.parts = [(everything, np.arange(len(self.noisy)))]
         if self.is_cross_fitted:
@@ -155,12 +168,7 @@ class Folds:
                 left_out if self.is_cross_fitted else None,
                 self.max_epochs if n_epochs is None else n_epochs,
             )
-        logits = self._logits(nets, [left_out for _, left_out in rows])
-        self.agreement = self._agreement(logits)
-        return logits
-
-    def _agreement(self, logits):
-        return np.average(logits.argmax(axis=1) == self.given, weights=self.weight)
+        return self._logits(nets, [left_out for _, left_out in rows])
 
     def count(self, logits):
         """Noise matrix by counting."""
@@ -197,15 +205,12 @@ class Folds:
             for net, (train, _) in zip(nets, rows, strict=True)
         ]
         matrix, path = start, [start]
-        knows = False
+        rest = self._resting_epochs(nets[0], rows[0][0])
         for epoch, _ in enumerate(zip(*trainings, strict=True), start=1):
-            logits = self._logits(nets, left_out)
-            knows |= self._agreement(logits) >= self.agreement
-            knows |= epoch > LATEST_UPDATE * self.max_epochs
             last = epoch == self.max_epochs
-            if knows or last:
+            if epoch > rest or last:
                 matrix, _, _ = likely_noise_matrix(
-                    logits,
+                    self._logits(nets, left_out),
                     self.given,
                     matrix,
                     self.weight,
@@ -218,3 +223,8 @@ class Folds:
                     layer.set_matrix(matrix)
             path.append(matrix)
         return path
+
+    def _resting_epochs(self, net, rows):
+        n_steps = len(net.get_iterator(rows, training=True))
+        rest = max(RESTING_EPOCHS, RESTING_STEPS / n_steps)
+        return min(rest, LONGEST_REST * self.max_epochs)

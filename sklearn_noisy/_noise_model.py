@@ -9,11 +9,11 @@ import warnings
 import numpy as np
 import torch
 
-from sklearn_noisy._base import AUTO_MIN_ROWS, BaseNoisyLabelClassifier
+from sklearn_noisy._base import BaseNoisyLabelClassifier
 from sklearn_noisy._data import encode_labels
 from sklearn_noisy._device import resolve_device, seeded_torch
 from sklearn_noisy._net import BestEpoch, OneCycle, is_worse
-from sklearn_noisy._noise_learning import Folds, MatrixPath, StartLearning
+from sklearn_noisy._noise_learning import Folds, MatrixPath, StartLearning, auto_folds
 from sklearn_noisy._noise_matrix import NoiseMatrixEstimator
 from sklearn_noisy._noise_params import check_noise_parameters
 from sklearn_noisy._noise_source import (
@@ -228,7 +228,7 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
     def _make_folds(self, data):
         n_folds = self.n_folds
         if n_folds == "auto":
-            n_folds = 2 if data.is_noisy.sum() >= AUTO_MIN_ROWS else 1
+            n_folds = auto_folds(data.is_noisy.sum())
 
         def make_net(part, criterion, callbacks):
             return self._make_net(part, criterion, callbacks, n_rows=len(data.y))
