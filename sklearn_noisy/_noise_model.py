@@ -67,7 +67,7 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
         if isinstance(outside, str) != is_text:
             raise ValueError(
                 f"outside_label={outside!r} must be of the type of the labels in y; "
-                f"got labels such as {y[0]!r}."
+                f"got labels such as {y.tolist()[0]!r}."
             )
         if classes is not None and outside in classes:
             raise ValueError(
@@ -229,9 +229,15 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
         n_folds = self.n_folds
         if n_folds == "auto":
             n_folds = auto_folds(data.is_noisy.sum())
+        elif n_folds > data.is_noisy.sum():
+            raise ValueError(
+                f"n_folds={n_folds} is more than the {data.is_noisy.sum()} noisy rows."
+            )
 
         def make_net(part, criterion, callbacks):
-            return self._make_net(part, criterion, callbacks, n_rows=len(data.y))
+            net = self._make_net(part, criterion, callbacks, n_rows=len(data.y))
+            net.verbose = 0  # lines of several nets at once say nothing
+            return net
 
         one_cycle = self.lr_schedule == "one_cycle"
         return Folds(data, n_folds, make_net, self._rows, self.max_epochs, one_cycle)

@@ -2,6 +2,8 @@
 
 from numbers import Integral, Real
 
+import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 
 from sklearn_noisy.nn import REGULARIZERS
@@ -55,6 +57,11 @@ def _check_matrix_parameters(estimator):
         raise ValueError(
             "noise_matrix must be 'learn', 'estimate', a NoiseMatrixEstimator "
             f"(an instance) or a matrix; got {spec!r}."
+        )
+    if not isinstance(spec, (str, BaseEstimator)) and np.ndim(spec) != 2:
+        raise ValueError(
+            "noise_matrix must be 'learn', 'estimate', a NoiseMatrixEstimator or a "
+            f"matrix; got {spec!r}."
         )
     learns = isinstance(spec, str) and spec == "learn"
     if estimator.noise_model == "backward" and (learns or estimator.refine):

@@ -461,6 +461,8 @@ def test_the_class_of_the_matrix_can_be_searched(blobs):
         ({"noise_model": "sideways"}, "noise_model must be one of .*'sideways'"),
         ({"noise_matrix": "guess"}, "noise_matrix must be .*'guess'"),
         ({"noise_matrix": NoiseMatrixEstimator}, "an instance"),
+        ({"noise_matrix": None}, "noise_matrix must be .* or a matrix; got None"),
+        ({"n_folds": 500}, "n_folds=500 is more than the 240 noisy rows"),
         ({"noise_matrix": np.eye(4)}, r"shape \(3, 3\) for 3 classes"),
         ({"noise_matrix": np.full((3, 3), 0.5)}, "columns that sum to 1"),
         ({"noise_matrix": np.full((3, 3), 1 / 3)}, "noise_matrix is singular"),
