@@ -12,7 +12,11 @@ os.environ["SCIPY_ARRAY_API"] = "1"
 from _common import markdown_table
 from sklearn.utils.estimator_checks import check_estimator
 
-from sklearn_noisy import NoiseMatrixEstimator, RobustLossClassifier
+from sklearn_noisy import (
+    NoiseAdaptedClassifier,
+    NoiseMatrixEstimator,
+    RobustLossClassifier,
+)
 from sklearn_noisy.losses import LOSSES
 
 STATUSES = ("passed", "failed", "xfail", "skipped")
@@ -20,18 +24,26 @@ STATUSES = ("passed", "failed", "xfail", "skipped")
 
 def main():
     table = []
-    estimators = [RobustLossClassifier(loss=loss) for loss in LOSSES]
-    for estimator in [*estimators, NoiseMatrixEstimator()]:
-        loss = getattr(estimator, "loss", "NoiseMatrixEstimator")
+    estimators = {loss: RobustLossClassifier(loss=loss) for loss in LOSSES}
+    estimators |= {
+        "NoiseMatrixEstimator": NoiseMatrixEstimator(),
+        "NoiseAdaptedClassifier, learn": NoiseAdaptedClassifier(),
+        "estimate": NoiseAdaptedClassifier(noise_matrix="estimate"),
+        "top_down": NoiseAdaptedClassifier(noise_model="top_down"),
+        "backward": NoiseAdaptedClassifier(
+            noise_model="backward", noise_matrix="estimate"
+        ),
+    }
+    for name, estimator in estimators.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             results = check_estimator(estimator, on_fail=None)
         counts = [sum(r["status"] == status for r in results) for status in STATUSES]
-        table.append([f"`{loss}`", *counts])
+        table.append([f"`{name}`", *counts])
         for result in results:
             if result["status"] in ("failed", "skipped"):
-                print(loss, result["status"], result["check_name"], result["exception"])
-    print(markdown_table(["loss", *STATUSES], table))
+                print(name, result["status"], result["check_name"], result["exception"])
+    print(markdown_table(["loss or estimator", *STATUSES], table))
 
 
 if __name__ == "__main__":
