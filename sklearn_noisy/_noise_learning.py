@@ -94,7 +94,7 @@ class Folds:
     make_net : callable
         Takes data, a criterion and a list of callbacks, returns a net.
     make_rows : callable
-        Takes data, returns rows.
+        Takes data and, as a keyword, whether they train; returns rows.
     max_epochs : int
         Of each training.
     one_cycle : bool
@@ -134,7 +134,7 @@ class Folds:
         for train, test in self.parts:
             yield (
                 self.make_rows(self.data.subset(train)),
-                self.make_rows(self.data.subset(self.noisy[test])),
+                self.make_rows(self.data.subset(self.noisy[test]), training=False),
             )
 
     def _logits(self, nets, left_out):

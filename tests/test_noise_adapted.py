@@ -256,6 +256,9 @@ def test_with_gamma_zero_noisy_rows_do_not_count(blobs):
     one = small(**params).fit(X, y_mixed, is_clean=is_clean)
     other = small(**params).fit(X, y_other, is_clean=is_clean)
     np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+    # They still measure the matrix, by nets of the clean rows.
+    learned = small(gamma=0.0, n_folds=2).fit(X, y_mixed, is_clean=is_clean)
+    np.testing.assert_allclose(learned.noise_matrix_.sum(axis=0), 1)
 
 
 def test_clean_rows_go_round_the_layer(blobs):
