@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import clone
 
 from sklearn_noisy.exceptions import NoiseModelWarning
-from sklearn_noisy.noise import check_noise_matrix
+from sklearn_noisy.noise import check_noise_matrix, in_class_order
 
 __all__ = ["check_matrix_for", "estimate_from", "warn_unless_dominant"]
 
@@ -38,15 +38,9 @@ def check_matrix_for(data, matrix, name, *, inverted):
         impossible, or is singular and nothing else tells the classes apart.
     """
     classes = data.classes
-    if hasattr(matrix, "columns"):
-        for axis, labels in (("columns", matrix.columns), ("index", matrix.index)):
-            if {*labels} != {*classes.tolist()}:
-                raise ValueError(
-                    f"{name} must have the classes {classes.tolist()} as its {axis}; "
-                    f"got {list(labels)}."
-                )
-        matrix = matrix.loc[classes, classes]
-    Q = check_noise_matrix(matrix, n_classes=data.n_classes)
+    Q = check_noise_matrix(
+        in_class_order(matrix, classes, name), n_classes=data.n_classes
+    )
     given = np.unique(data.y[data.is_noisy])
     impossible = given[Q[given].sum(axis=1) == 0]
     if len(impossible):

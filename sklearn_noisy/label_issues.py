@@ -7,12 +7,15 @@ import pandas as pd
 from cleanlab.filter import find_label_issues as cleanlab_filter
 from cleanlab.rank import get_label_quality_scores
 from scipy.optimize import nnls
-from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from sklearn_noisy._cross_fit import out_of_fold_probabilities
-from sklearn_noisy.noise import check_noise_matrix
+from sklearn_noisy.noise import (
+    check_noise_matrix,
+    check_probabilities,
+    in_class_order,
+)
 
 __all__ = ["find_label_issues"]
 
@@ -65,10 +68,11 @@ def find_label_issues(
         cleanlab's filter. ``"both"`` keeps the rows that *prune by noise rate*
         and *prune by class* agree on.
     noise_matrix : array-like of shape (n_classes, n_classes), default=None
-        ``Q[j, i] = P(given j | true i)``, the classes in sorted order. The
-        joint distribution of given and true labels, which tells the two
-        pruning filters how many rows to prune, is then built from it; None
-        lets cleanlab estimate it from the probabilities.
+        ``Q[j, i] = P(given j | true i)``, the classes in sorted order (or named
+        by the index and the columns of a DataFrame). The joint distribution of
+        given and true labels, which tells the two pruning filters how many rows
+        to prune, is then built from it; None lets cleanlab estimate it from the
+        probabilities.
     pred_probs : array-like of shape (n_samples, n_classes), default=None
         Out-of-fold probabilities, if you have them: column k belongs to the
         k-th class in sorted order.
@@ -150,7 +154,9 @@ def find_label_issues(
             verbose=verbose,
         )
     else:
-        pred_probs = _check_pred_probs(pred_probs, len(labels), len(classes))
+        pred_probs = check_probabilities(
+            pred_probs, "pred_probs", (len(labels), len(classes))
+        )
     with warnings.catch_warnings():
         # It names the class by its code and an argument that is not ours.
         warnings.filterwarnings("ignore", "May not flag all label issues in class")
@@ -173,28 +179,6 @@ def find_label_issues(
     )
 
 
-def _check_pred_probs(pred_probs, n_samples, n_classes):
-    pred_probs = check_array(pred_probs, dtype=np.float64, input_name="pred_probs")
-    if pred_probs.shape != (n_samples, n_classes):
-        raise ValueError(
-            f"pred_probs must have shape ({n_samples}, {n_classes}): a row for each "
-            f"of y, a column for each class of y; got {pred_probs.shape}."
-        )
-    if (pred_probs < 0).any() or (pred_probs > 1 + 1e-6).any():
-        raise ValueError(
-            "pred_probs must lie in [0, 1]; got values from "
-            f"{pred_probs.min():.3g} to {pred_probs.max():.3g}."
-        )
-    off = np.abs(pred_probs.sum(axis=1) - 1)
-    if off.max() > 1e-3:
-        row = int(off.argmax())
-        raise ValueError(
-            "pred_probs must have rows that sum to 1; row "
-            f"{row} sums to {pred_probs[row].sum():.6g}."
-        )
-    return pred_probs
-
-
 def _joint_counts(noise_matrix, codes, classes, filter_by):
     """Expected counts of (given label, true label) from a noise matrix.
 
@@ -211,7 +195,7 @@ def _joint_counts(noise_matrix, codes, classes, filter_by):
             f"'prune_by_class'; got filter_by={filter_by!r}."
         )
     n_classes = len(classes)
-    Q = check_noise_matrix(noise_matrix, n_classes=n_classes)
+    Q = check_noise_matrix(in_class_order(noise_matrix, classes), n_classes=n_classes)
     given = np.bincount(codes, minlength=n_classes)
     prior, _ = nnls(Q, given / given.sum())
     joint = Q * prior

@@ -362,7 +362,7 @@ def test_a_classifier_that_tells_nothing_apart():
         (
             {"pred_clean": np.ones((2000, 3)) / 3},
             ValueError,
-            "column for each of the 4",
+            "must have shape \\(2000, 4\\)",
         ),
         ({"pred_clean": np.ones((2000, 4))}, ValueError, "rows that sum to 1"),
         (

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
 
-from sklearn_noisy.noise import check_noise_matrix
+from sklearn_noisy.noise import check_noise_matrix, in_class_order
 
 __all__ = ["corrupt_labels", "make_noise_matrix"]
 
@@ -134,8 +134,9 @@ def corrupt_labels(
     y : array-like of shape (n_samples,)
         True labels of any type.
     noise_matrix : array-like of shape (n_classes, n_classes), default=None
-        ``Q[j, i] = P(given j | true i)``, the classes in sorted order. None
-        builds it from `noise_rate` and `kind`.
+        ``Q[j, i] = P(given j | true i)``, the classes in sorted order (or named
+        by the index and the columns of a DataFrame). None builds it from
+        `noise_rate` and `kind`.
     noise_rate : float in [0, 1), default=None
         See :func:`make_noise_matrix`.
     kind : {"symmetric", "uniform", "pair", "random"}, default="symmetric"
@@ -185,7 +186,9 @@ def corrupt_labels(
         noise_matrix = make_noise_matrix(
             len(classes), noise_rate, kind, random_state=rng
         )
-    Q = check_noise_matrix(noise_matrix, n_classes=len(classes))
+    Q = check_noise_matrix(
+        in_class_order(noise_matrix, classes), n_classes=len(classes)
+    )
     given = (_draw_exact if exact else _draw)(codes, Q, rng)
     y_given = classes[given]
     if hasattr(y, "iloc"):

@@ -1,7 +1,11 @@
 """What a noise matrix is, and how it is estimated: NumPy only."""
 
 from sklearn_noisy.noise._bayes import inverse_from_noise, noise_from_inverse
-from sklearn_noisy.noise._checks import check_noise_matrix
+from sklearn_noisy.noise._checks import (
+    check_noise_matrix,
+    check_probabilities,
+    in_class_order,
+)
 from sklearn_noisy.noise._estimate import NoiseEstimate
 from sklearn_noisy.noise._likelihood import (
     confident_noise_matrix,
@@ -17,9 +21,11 @@ __all__ = [
     "NoiseEstimate",
     "Solution",
     "check_noise_matrix",
+    "check_probabilities",
     "confident_noise_matrix",
     "count_noise_matrix",
     "estimate_noise_matrix",
+    "in_class_order",
     "inverse_from_noise",
     "likely_noise_matrix",
     "noise_from_inverse",

@@ -5,7 +5,12 @@ import warnings
 import numpy as np
 from sklearn.utils import check_array
 
-__all__ = ["check_noise_matrix", "check_stochastic"]
+__all__ = [
+    "check_noise_matrix",
+    "check_probabilities",
+    "check_stochastic",
+    "in_class_order",
+]
 
 
 def check_stochastic(matrix, name, *, shape=None, tol=1e-6):
@@ -105,3 +110,72 @@ def check_noise_matrix(noise_matrix, *, n_classes=None, max_condition=None):
                 stacklevel=2,
             )
     return Q
+
+
+def in_class_order(matrix, classes, name="noise_matrix"):
+    """Rows and columns of a DataFrame in the order of the classes.
+
+    Parameters
+    ----------
+    matrix : array-like or DataFrame of shape (n_classes, n_classes)
+        A DataFrame has the classes as its index and its columns, in any order;
+        anything else is returned as it is.
+    classes : ndarray of shape (n_classes,)
+    name : str, default="noise_matrix"
+        What an error calls it.
+
+    Raises
+    ------
+    ValueError
+        If a DataFrame has other classes.
+    """
+    if not hasattr(matrix, "columns"):
+        return matrix
+    for axis, labels in (("columns", matrix.columns), ("index", matrix.index)):
+        if {*labels} != {*classes.tolist()}:
+            raise ValueError(
+                f"{name} must have the classes {classes.tolist()} as its {axis}; "
+                f"got {list(labels)}."
+            )
+    return matrix.loc[classes, classes]
+
+
+def check_probabilities(probabilities, name, shape):
+    """Rows that are probability distributions, as float64.
+
+    Parameters
+    ----------
+    probabilities : array-like of shape (n_samples, n_classes)
+    name : str
+        What an error calls it.
+    shape : tuple of int
+        (n_samples, n_classes).
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+
+    Raises
+    ------
+    ValueError
+        If it has another shape, a value outside [0, 1], or a row that does not sum
+        to 1 (but for 1e-3, as float16 has).
+    """
+    probabilities = check_array(probabilities, dtype=np.float64, input_name=name)
+    if probabilities.shape != shape:
+        raise ValueError(
+            f"{name} must have shape {shape}: a row for each sample, a column for "
+            f"each class; got {probabilities.shape}."
+        )
+    if (probabilities < 0).any() or (probabilities > 1 + 1e-6).any():
+        raise ValueError(
+            f"{name} must lie in [0, 1]; got values from "
+            f"{probabilities.min():.3g} to {probabilities.max():.3g}."
+        )
+    sums = probabilities.sum(axis=1)
+    row = int(np.abs(sums - 1).argmax())
+    if abs(sums[row] - 1) > 1e-3:
+        raise ValueError(
+            f"{name} must have rows that sum to 1; row {row} sums to {sums[row]:.6g}."
+        )
+    return probabilities

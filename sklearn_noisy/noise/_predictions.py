@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from sklearn_noisy._data import check_sample_weight
+from sklearn_noisy.noise._checks import check_probabilities
 from sklearn_noisy.noise._confusions import (
     expected_confusion,
     fit_temperature,
@@ -261,15 +262,7 @@ def _as_rows(predictions, classes, name):
     if np.ndim(predictions) == 1:
         codes = _encode(np.asarray(predictions), classes)
         return np.eye(len(classes))[codes]
-    rows = check_array(predictions, dtype=np.float64, input_name=name)
-    if rows.shape[1] != len(classes):
-        raise ValueError(
-            f"{name} must have a column for each of the {len(classes)} classes; got "
-            f"{rows.shape[1]}."
-        )
-    if (rows < 0).any() or np.abs(rows.sum(axis=1) - 1).max() > 1e-3:
-        raise ValueError(f"{name} must hold probabilities: rows that sum to 1.")
-    return rows
+    return check_probabilities(predictions, name, (len(predictions), len(classes)))
 
 
 def _parts(codes, cv, rng):

@@ -1,0 +1,264 @@
+r"""Scores on noisy rows that are about the true labels.
+
+With :math:`Q_{ji} = P(\text{given } j \mid \text{true } i)`, and labels that went wrong
+whatever else a row holds, a prediction k and a given label j are worth
+:math:`(Q^{-1})_{kj}`: its mean over what may become of the true label i is
+:math:`\sum_j (Q^{-1})_{kj} Q_{ji}`, which is 1 for k = i and 0 otherwise.
+"""
+
+import numpy as np
+from sklearn.metrics import make_scorer
+from sklearn.utils import check_consistent_length
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from sklearn_noisy._data import check_sample_weight
+from sklearn_noisy.noise import (
+    check_noise_matrix,
+    check_probabilities,
+    in_class_order,
+)
+
+__all__ = [
+    "make_noise_corrected_scorer",
+    "noise_corrected_accuracy_score",
+    "noise_corrected_log_loss",
+]
+
+# Condition number from which a noise matrix counts as singular.
+SINGULAR = 1e10
+
+
+def noise_corrected_accuracy_score(
+    y_given,
+    y_pred,
+    *,
+    noise_matrix,
+    labels=None,
+    sample_weight=None,
+    return_standard_error=False,
+):
+    r"""Accuracy on the true labels, estimated from given ones.
+
+    The mean of :math:`(Q^{-1})_{kj}` over the rows, with k the prediction and j the
+    given label. It is unbiased for the accuracy on the true labels if labels went
+    wrong by Q, independently of the rest of the row, and if the predictions come from
+    a model that did not see these labels. A single estimate may lie outside [0, 1].
+
+    Parameters
+    ----------
+    y_given : array-like of shape (n_samples,)
+        Given labels.
+    y_pred : array-like of shape (n_samples,)
+        Predicted true labels.
+    noise_matrix : array-like or DataFrame of shape (n_classes, n_classes)
+        ``Q[j, i] = P(given j | true i)``; columns sum to 1.
+    labels : array-like of shape (n_classes,), default=None
+        Classes in the order of the matrix. None takes the index of a DataFrame, or
+        else the sorted labels in `y_given` and `y_pred`.
+    sample_weight : array-like of shape (n_samples,), default=None
+    return_standard_error : bool, default=False
+        Also return the standard error, that of the mean of independent rows. It
+        grows with the inverse of the matrix: the more noise, the more rows it takes.
+
+    Returns
+    -------
+    score : float
+    standard_error : float
+        Only with `return_standard_error`; NaN for a single row.
+
+    Raises
+    ------
+    ValueError
+        If the labels and the matrix do not fit, or the matrix is singular.
+
+    See Also
+    --------
+    noise_corrected_log_loss : Of probabilities; varies less.
+
+    Examples
+    --------
+    >>> from sklearn_noisy.metrics import noise_corrected_accuracy_score
+    >>> Q = [[0.8, 0.2], [0.2, 0.8]]
+    >>> y_pred = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
+    >>> y_given = [0, 0, 0, 0, 1, 1, 1, 1, 1, 0]  # 80 % agree: as many as for the truth
+    >>> round(noise_corrected_accuracy_score(y_given, y_pred, noise_matrix=Q), 6)
+    1.0
+    """
+    y_given, y_pred, weight = _check_rows(y_given, y_pred, sample_weight)
+    Q, classes = _check_matrix(noise_matrix, labels, [y_given, y_pred])
+    if np.linalg.cond(Q) > SINGULAR:
+        raise ValueError(
+            "noise_matrix is singular: the accuracy on true labels cannot be told from "
+            "given ones. noise_corrected_log_loss can do without its inverse."
+        )
+    given = _encode(y_given, classes, "y_given")
+    predicted = _encode(y_pred, classes, "y_pred")
+    # A row of the inverse for each class, not the whole inverse of ill-conditioned
+    # sums: solving is more exact.
+    worth = np.linalg.solve(Q, np.eye(len(Q)))[predicted, given]
+    score = float(weight @ worth)
+    if not return_standard_error:
+        return score
+    n_rows = np.count_nonzero(weight)
+    if n_rows < 2:
+        return score, np.nan
+    spread = (weight**2) @ (worth - score) ** 2
+    return score, float(np.sqrt(spread * n_rows / (n_rows - 1)))
+
+
+def noise_corrected_log_loss(
+    y_given, y_proba, *, noise_matrix, labels=None, sample_weight=None
+):
+    r"""Log loss of the given labels under the noise matrix and the true classes.
+
+    The mean of :math:`-\log (Qp)_j` with j the given label and p the probabilities of
+    the true classes. It is a proper score: no p has a lower mean than the true
+    posterior, if labels went wrong by Q. The log loss of p itself is not: the lower,
+    the better p imitates the noise.
+
+    Parameters
+    ----------
+    y_given : array-like of shape (n_samples,)
+        Given labels.
+    y_proba : array-like of shape (n_samples, n_classes)
+        Probabilities of the **true** classes, as of ``predict_proba``.
+    noise_matrix : array-like or DataFrame of shape (n_classes, n_classes)
+        ``Q[j, i] = P(given j | true i)``; columns sum to 1.
+    labels : array-like of shape (n_classes,), default=None
+        Classes in the order of the matrix and of the columns of `y_proba`. None takes
+        the index of a DataFrame, or else the sorted labels in `y_given`.
+    sample_weight : array-like of shape (n_samples,), default=None
+
+    Returns
+    -------
+    float
+        In nats. A label that got probability 0 counts as the smallest positive
+        number would.
+
+    Raises
+    ------
+    ValueError
+        If labels, probabilities and matrix do not fit.
+
+    See Also
+    --------
+    noise_corrected_accuracy_score : An accuracy.
+
+    Examples
+    --------
+    >>> from sklearn_noisy.metrics import noise_corrected_log_loss
+    >>> Q = [[0.75, 0.25], [0.25, 0.75]]
+    >>> round(noise_corrected_log_loss([0, 1], [[1, 0], [0, 1]], noise_matrix=Q), 4)
+    0.2877
+    """
+    y_given, weight = _check_labels(y_given, "y_given", sample_weight)
+    Q, classes = _check_matrix(noise_matrix, labels, [y_given])
+    probabilities = check_probabilities(y_proba, "y_proba", (len(y_given), len(Q)))
+    given = _encode(y_given, classes, "y_given")
+    likelihood = (Q[given] * probabilities).sum(axis=1)
+    return float(-(weight @ np.log(np.maximum(likelihood, np.finfo(float).tiny))))
+
+
+def make_noise_corrected_scorer(noise_matrix, *, metric="accuracy", labels=None):
+    """Scorer for ``scoring=``, about true labels where only given ones are known.
+
+    Parameters
+    ----------
+    noise_matrix : array-like or DataFrame of shape (n_classes, n_classes)
+        ``Q[j, i] = P(given j | true i)``; columns sum to 1.
+    metric : {"accuracy", "log_loss"}, default="accuracy"
+        :func:`noise_corrected_accuracy_score`, or the negative
+        :func:`noise_corrected_log_loss`, which varies less.
+    labels : array-like of shape (n_classes,), default=None
+        Classes in the order of the matrix. Needed, unless the matrix is a DataFrame,
+        where the rows that are scored may lack a class.
+
+    Returns
+    -------
+    callable
+        ``scorer(estimator, X, y_given)``; it takes `sample_weight` as metadata.
+
+    Raises
+    ------
+    ValueError
+        If `metric` is another, or `noise_matrix` no noise matrix.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
+    >>> from sklearn_noisy.metrics import make_noise_corrected_scorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> Q = make_noise_matrix(3, 0.3)
+    >>> y_given = corrupt_labels(y, Q, random_state=0)
+    >>> scoring = make_noise_corrected_scorer(Q)
+    >>> clf = LogisticRegression(max_iter=1000)
+    >>> scores = cross_val_score(clf, X, y_given, scoring=scoring)
+    >>> bool(np.mean(scores) > np.mean(cross_val_score(clf, X, y_given)))
+    True
+    """
+    check_noise_matrix(noise_matrix)
+    arguments = {"noise_matrix": noise_matrix, "labels": labels}
+    if metric == "accuracy":
+        return make_scorer(noise_corrected_accuracy_score, **arguments)
+    if metric == "log_loss":
+        return make_scorer(
+            noise_corrected_log_loss,
+            response_method="predict_proba",
+            greater_is_better=False,
+            **arguments,
+        )
+    raise ValueError(f"metric must be 'accuracy' or 'log_loss'; got {metric!r}.")
+
+
+def _check_labels(y, name, sample_weight):
+    """Labels, and weights that sum to 1."""
+    labels = column_or_1d(y, warn=True)
+    if not len(labels):
+        raise ValueError(f"{name} must hold at least one label.")
+    check_classification_targets(labels)
+    weight = check_sample_weight(sample_weight, len(labels))
+    return labels, weight / weight.sum()
+
+
+def _check_rows(y_given, y_pred, sample_weight):
+    check_consistent_length(y_given, y_pred)
+    predicted, _ = _check_labels(y_pred, "y_pred", None)
+    given, weight = _check_labels(y_given, "y_given", sample_weight)
+    return given, predicted, weight
+
+
+def _check_matrix(noise_matrix, labels, found):
+    """The matrix, and the classes in its order."""
+    if labels is not None:
+        classes = column_or_1d(labels)
+        if len(np.unique(classes)) != len(classes):
+            raise ValueError(f"labels must differ; got {classes.tolist()}.")
+    elif hasattr(noise_matrix, "columns"):
+        classes = np.asarray(noise_matrix.index)
+    else:
+        classes = np.unique(np.concatenate(found))
+    if labels is None and len(classes) != len(noise_matrix):
+        raise ValueError(
+            f"noise_matrix is for {len(noise_matrix)} classes, but the rows hold "
+            f"{len(classes)}: {classes.tolist()}. Say by labels which they are."
+        )
+    matrix = in_class_order(noise_matrix, classes)
+    return check_noise_matrix(matrix, n_classes=len(classes)), classes
+
+
+def _encode(y, classes, name):
+    order = np.argsort(classes)
+    place = np.searchsorted(classes, y, sorter=order).clip(max=len(classes) - 1)
+    codes = order[place]
+    unknown = np.unique(y[classes[codes] != y])
+    if len(unknown):
+        raise ValueError(
+            f"{name} holds labels that are not among the classes "
+            f"{classes.tolist()}: {unknown.tolist()}."
+        )
+    return codes

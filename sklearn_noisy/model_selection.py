@@ -1,0 +1,129 @@
+"""Splitters that know which labels were checked."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from sklearn_noisy._data import check_is_clean
+
+__all__ = ["CleanRowsKFold"]
+
+
+class CleanRowsKFold(BaseCrossValidator):
+    """Folds that train on all rows and score on clean ones alone.
+
+    The clean rows are divided into folds, each class in its proportion. A fold is the
+    test part once; the training part is all other rows, noisy and clean. So a score is
+    about true labels, and no noisy row is wasted.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Folds; at least 2.
+    shuffle : bool, default=False
+        Whether the clean rows of a class are dealt out at random, and not in their
+        order.
+    random_state : int, RandomState instance or None, default=None
+        With `shuffle`.
+
+    Notes
+    -----
+    In a search, the mask is metadata: with
+    ``sklearn.set_config(enable_metadata_routing=True)``, ``fit(X, y, is_clean=mask)``
+    brings it here. Without, give the splits themselves:
+    ``cv=CleanRowsKFold(5).split(X, y, is_clean=mask)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_noisy.model_selection import CleanRowsKFold
+    >>> X, y = np.zeros((8, 1)), np.array([0, 1, 0, 1, 0, 1, 0, 1])
+    >>> is_clean = np.arange(8) < 4
+    >>> for train, test in CleanRowsKFold(2).split(X, y, is_clean=is_clean):
+    ...     print(train, test)
+    [2 3 4 5 6 7] [0 1]
+    [0 1 4 5 6 7] [2 3]
+    """
+
+    __metadata_request__split = {"is_clean": True}  # noqa: RUF012
+
+    def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
+        self.n_splits = n_splits
+        self.shuffle = shuffle
+        self.random_state = random_state
+
+    def get_n_splits(self, X=None, y=None, groups=None, is_clean=None):
+        """Number of folds.
+
+        Parameters
+        ----------
+        X, y, groups, is_clean : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        int
+        """
+        return self.n_splits
+
+    def split(self, X, y=None, groups=None, *, is_clean=None):
+        """Indices of the training and the test part of each fold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Only its length matters.
+        y : array-like of shape (n_samples,), default=None
+            Labels; None divides the clean rows without regard to classes.
+        groups : object, default=None
+            Ignored.
+        is_clean : bool array-like of shape (n_samples,), default=None
+            True where the label is known to be right; must be given.
+
+        Yields
+        ------
+        train : int ndarray of shape (n_train,)
+        test : int ndarray of shape (n_test,)
+
+        Raises
+        ------
+        ValueError
+            If there is no `is_clean`, or fewer clean rows than folds.
+        """
+        check_scalar(self.n_splits, "n_splits", Integral, min_val=2)
+        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+        if is_clean is None:
+            raise ValueError(
+                "CleanRowsKFold needs is_clean, the mask of the rows to score on: "
+                "split(X, y, is_clean=mask), or in a search, with metadata routing on, "
+                "fit(X, y, is_clean=mask)."
+            )
+        clean = np.flatnonzero(check_is_clean(is_clean, n_samples))
+        if len(clean) < self.n_splits:
+            raise ValueError(
+                f"n_splits={self.n_splits} is more than the {len(clean)} rows that "
+                "is_clean marks."
+            )
+        for test in self._deal_out(clean, y):
+            yield np.setdiff1d(np.arange(n_samples), test), test
+
+    def _deal_out(self, clean, y):
+        """The clean rows of each fold; those of a class one after another.
+
+        Unlike ``StratifiedKFold`` it takes a class that has fewer clean rows than
+        there are folds.
+        """
+        order = np.arange(len(clean))
+        if self.shuffle:
+            order = check_random_state(self.random_state).permutation(len(clean))
+        if y is not None:
+            labels = column_or_1d(y)
+            check_classification_targets(labels)
+            codes = np.unique(labels[clean], return_inverse=True)[1]
+            order = order[np.argsort(codes[order], kind="stable")]
+        for fold in range(self.n_splits):
+            yield np.sort(clean[order[fold :: self.n_splits]])
