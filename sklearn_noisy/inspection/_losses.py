@@ -10,7 +10,7 @@ import torch
 from sklearn.utils import check_scalar
 
 from sklearn_noisy._robust_loss import RobustLossClassifier
-from sklearn_noisy.inspection._style import GREY, get_axes, line_styles
+from sklearn_noisy.inspection._style import GREY, INSIDE, get_axes, line_styles
 from sklearn_noisy.losses import LOSSES, make_loss
 
 __all__ = ["LossDisplay"]
@@ -208,7 +208,7 @@ class LossDisplay:
         self.figure_ = axes[0].figure
         self.ax_ = axes
         if inside:
-            axes[0].legend(frameon=False)
+            axes[0].legend(**INSIDE)
         else:
             handles, labels = axes[0].get_legend_handles_labels()
             self.figure_.legend(

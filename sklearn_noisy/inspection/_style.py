@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["GREY", "get_axes", "line_styles"]
+__all__ = ["GREY", "INSIDE", "get_axes", "line_styles"]
 
 # Okabe and Ito's colours, which colour-blind people can tell apart, without the yellow,
 # which nobody sees on white.
@@ -10,6 +10,9 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56
 # As many as have no divisor in common with the colours: 28 different lines.
 DASHES = ("-", "--", "-.", (0, (1, 1.2)))
 GREY = "#666666"
+
+# Of a legend inside the axes: lines may run below it, not through it.
+INSIDE = {"framealpha": 0.9, "edgecolor": "none"}
 
 
 def line_styles(n_lines, widths=(1.8, 1.8)):

@@ -5,7 +5,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_noisy._base import BaseNoisyLabelClassifier
 from sklearn_noisy._net import BestEpoch
-from sklearn_noisy.inspection._style import GREY, get_axes, line_styles
+from sklearn_noisy.inspection._style import GREY, INSIDE, get_axes, line_styles
 from sklearn_noisy.noise import check_noise_matrix
 
 __all__ = ["TrainingDisplay"]
@@ -174,10 +174,13 @@ class TrainingDisplay:
         self.switch_epoch_ = self._switch_epoch()
         for axis in axes[: 1 + has_accuracy]:
             self._mark(axis, names=axis is axes[0])
-        beside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "handlelength": 2.6}
+        legend = INSIDE
+        if ax is None:
+            beside = (1.01, 1)
+            legend = {"loc": "upper left", "bbox_to_anchor": beside, "frameon": False}
         for axis in axes:
             axis.xaxis.get_major_locator().set_params(integer=True)
-            axis.legend(frameon=False, **(beside if ax is None else {}))
+            axis.legend(handlelength=2.6, **legend)
         self.figure_ = axes[0].figure
         self.ax_ = axes
         return self
