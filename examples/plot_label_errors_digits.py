@@ -26,10 +26,10 @@ from sklearn.metrics import precision_recall_fscore_support
 from sklearn.model_selection import train_test_split
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 from sklearn_noisy import RobustLossClassifier, find_label_issues
 from sklearn_noisy.datasets import corrupt_labels
+from sklearn_noisy.inspection import LabelIssuesDisplay
 from sklearn_noisy.losses import LOSSES
 
 parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[2])
@@ -86,23 +86,19 @@ if "cross_entropy" in table:
 # %%
 # The worst offenders: the rows whose given label has the lowest probability.
 
-worst = issues[picked].sort_values("label_quality").head(32)
-figure, axes = plt.subplots(4, 8, figsize=(9.6, 6), layout="constrained")
-for ax, (row, issue) in zip(axes.flat, worst.iterrows(), strict=True):
-    ax.imshow(X_train[row].reshape(8, 8), cmap="gray_r")
-    ax.set_title(
-        f"given {issue['given_label']}\npredicted {issue['predicted_label']}",
-        fontsize=10,
-        color="#0b4f8a" if changed[row] else "#b3400a",
-    )
-    ax.set_axis_off()
+display = LabelIssuesDisplay.from_issues(
+    issues[picked], X_train, n_issues=32, image_shape=(8, 8)
+)
+worst = display.issues
+for ax, wrong in zip(display.ax_, changed[worst.index], strict=True):
+    ax.title.set_color("#0072b2" if wrong else "#d55e00")
 n_right = int(changed[worst.index].sum())
 title = f"The 32 labels that look most wrong, by {picked}: {n_right} of them are"
 if n_right < len(worst):
     title += " (blue: wrong, orange: right)"
-figure.suptitle(title, fontsize=11)
+display.figure_.suptitle(title, fontsize=11)
 args.output.mkdir(parents=True, exist_ok=True)
 path = args.output / "label_errors_digits.png"
-figure.savefig(path, dpi=120)
+display.figure_.savefig(path, dpi=120)
 path.with_suffix(".txt").write_text("\n".join(lines) + "\n")
 print(f"the worst offenders are in {path}, the table in {path.with_suffix('.txt')}")

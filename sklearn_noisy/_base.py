@@ -422,9 +422,8 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         settings = self._net_settings()
         batches = settings.setdefault("iterator_train", TensorBatches)
         settings.setdefault("iterator_valid", TensorBatches)
-        if not {"iterator_train__sampler", "iterator_train__batch_sampler"} & {
-            *settings
-        }:
+        ordering = {"iterator_train__sampler", "iterator_train__batch_sampler"}
+        if not ordering & {*settings}:
             settings.setdefault("iterator_train__shuffle", True)
         own = {*inspect.signature(TensorBatches).parameters}
         foreign = [
@@ -455,6 +454,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             **settings,
         )
         net.autocast_ = self.precision == "bfloat16"
+        net.labels_ = self.classes_
         return net.initialize()
 
     def _run(self, net, train, valid, epochs):

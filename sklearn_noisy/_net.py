@@ -179,6 +179,10 @@ class NoisyLabelNet(NeuralNetClassifier):
     planned_epochs_ = None
     # A list while somebody wants to know what training gives the given labels.
     given_ = None
+    # What the encoded labels stand for, ndarray of shape (n_classes,).
+    labels_ = None
+    # Of nets that are trained one after another: which one, for the history.
+    round_ = None
 
     @property
     def _default_callbacks(self):
@@ -234,6 +238,8 @@ class NoisyLabelNet(NeuralNetClassifier):
         self.notify("on_train_begin", X=rows, y=None)
         for _ in range(self.planned_epochs_):
             self.notify("on_epoch_begin", **datasets)
+            if self.round_ is not None:
+                self.history.record("round", self.round_)
             self.run_single_epoch(batches, True, "train", self.train_step)
             self.run_single_epoch(valid, False, "valid", self.validation_step)
             self.notify("on_epoch_end", **datasets)

@@ -145,7 +145,8 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
     module_ : nn.Module
         The trained network.
     history_ : skorch.history.History
-        One row per epoch of the first net and of the rounds after it.
+        One row per epoch of the first net (``round`` 0) and of the rounds after it:
+        ``train_loss`` and, with held-out rows, ``valid_loss`` and ``valid_acc``.
     n_iter_ : int
         Rows of the history.
 

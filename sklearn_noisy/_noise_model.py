@@ -152,6 +152,7 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
                 stacklevel=2,
             )
         super()._set_up(data, n_rows)
+        self.net_.round_ = 0
 
     def _train(self, data, train, valid):
         if not is_known(self):
@@ -280,7 +281,7 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
         clearly worse than the one before it is not.
         """
         layer = NoiseLayer(torch.as_tensor(self.noise_matrix_))
-        for _ in range(self.n_rounds):
+        for number in range(1, self.n_rounds + 1):
             if self.net_.interrupted_:
                 break
             teacher = self.net_
@@ -290,6 +291,7 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
             rows.y = layer.posterior(logits, rows.y).to(dtype)
             self._set_up(data, n_rows=len(data.y))
             self.net_.history_ = teacher.history_
+            self.net_.round_ = number
             self._run_on(self.net_, rows, valid, self.max_epochs)
             compare = valid is not None and self.callbacks != "disable"
             if compare and is_worse(*map(_kept_losses, (self.net_, teacher))):

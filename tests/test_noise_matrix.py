@@ -1,6 +1,5 @@
-"""NoiseMatrixEstimator and its picture."""
+"""NoiseMatrixEstimator."""
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,10 +15,6 @@ from sklearn.svm import LinearSVC
 
 from sklearn_noisy import NoiseMatrixEstimator, RobustLossClassifier, find_label_issues
 from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
-from sklearn_noisy.inspection import NoiseMatrixDisplay
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 Q = make_noise_matrix(3, 0.4, "pair")
 
@@ -230,57 +225,3 @@ def test_global_generators_are_left_alone(blobs):
         RobustLossClassifier(max_epochs=20, lr=0.01), cv=2, n_bootstrap=2
     ).fit(X[:500], y_mixed[:500], is_clean=is_clean[:500])
     np.testing.assert_array_equal(np.random.get_state()[1], before)
-
-
-# The picture.
-
-
-@pytest.fixture
-def _close_figures():
-    yield
-    plt.close("all")
-
-
-@pytest.mark.usefixtures("_close_figures")
-def test_display_of_an_estimator(blobs, fitted):
-    display = NoiseMatrixDisplay.from_estimator(fitted)
-    values = [text.get_text() for text in display.text_]
-    assert values == [
-        f"{v:.2f}".removeprefix("0") for v in fitted.noise_matrix_.ravel()
-    ]
-    ticks = [t.get_text() for t in display.ax_.get_xticklabels()]
-    assert ticks == ["ash", "elm", "oak"]
-    assert display.ax_.get_xlabel() == "true label"
-    assert display.ax_.get_ylabel() == "given label"
-    np.testing.assert_allclose(display.ax_.images[0].get_array(), fitted.noise_matrix_)
-
-
-@pytest.mark.usefixtures("_close_figures")
-def test_display_beside_the_truth_and_with_intervals():
-    interval = np.stack([np.zeros((3, 3)), np.ones((3, 3))])
-    display = NoiseMatrixDisplay.from_matrix(Q, true_matrix=Q, interval=interval)
-    assert [ax.get_title() for ax in display.ax_] == ["true", "estimated"]
-    assert display.text_[-1].get_text() == ".60\n.00–1.00"
-    _, ax = plt.subplots()
-    assert NoiseMatrixDisplay.from_matrix(Q, ax=ax, colorbar=False).ax_ is ax
-
-
-@pytest.mark.usefixtures("_close_figures")
-def test_display_of_many_classes_leaves_out_what_nobody_can_read():
-    display = NoiseMatrixDisplay.from_matrix(make_noise_matrix(100, 0.4))
-    assert display.text_ == []
-    assert len(display.ax_.get_xticks()) <= 25
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"noise_matrix": np.ones((2, 2))}, "columns that sum to 1"),
-        ({"noise_matrix": Q, "display_labels": ["a"]}, "must name 3 classes; got 1"),
-        ({"noise_matrix": Q, "interval": Q}, r"shape \(2, 3, 3\)"),
-        ({"noise_matrix": Q, "true_matrix": np.eye(2)}, r"shape \(3, 3\)"),
-    ],
-)
-def test_display_of_nonsense(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        NoiseMatrixDisplay.from_matrix(**arguments)

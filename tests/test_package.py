@@ -93,6 +93,12 @@ def documented_parameters(docstring):
     return documented
 
 
+METHODS = (
+    *("fit", "partial_fit", "predict_proba", "set_params"),
+    *("plot", "from_estimator", "from_issues", "from_losses", "from_matrix"),
+)
+
+
 def with_parameters():
     """Functions, classes with an ``__init__`` of ours, and their methods."""
     for name, value in OBJECTS.items():
@@ -102,9 +108,11 @@ def with_parameters():
             continue  # made by the package, documented by its attributes
         elif getattr(value.__init__, "__module__", "").startswith("sklearn_noisy"):
             yield name, value
-            for method in ("fit", "partial_fit", "predict_proba", "set_params"):
-                if hasattr(value, method):
-                    yield f"{name}.{method}", getattr(value, method)
+            for method in METHODS:
+                function = getattr(value, method, None)
+                # Not what a callback inherits from skorch.
+                if getattr(function, "__module__", "").startswith("sklearn"):
+                    yield f"{name}.{method}", function
 
 
 WITH_PARAMETERS = dict(with_parameters())

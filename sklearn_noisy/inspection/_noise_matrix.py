@@ -11,6 +11,10 @@ __all__ = ["NoiseMatrixDisplay"]
 MOST_VALUES = 12
 MOST_NAMES = 25
 
+# Of more classes than these, a cell off the diagonal is so small that a linear scale
+# would show an empty matrix.
+MOST_LINEAR = 25
+
 
 class NoiseMatrixDisplay:
     """Heatmap of ``Q[j, i] = P(given label j | true label i)``.
@@ -122,6 +126,8 @@ class NoiseMatrixDisplay:
     def plot(self, ax=None, *, cmap="viridis", include_values=None, colorbar=True):
         """Draw.
 
+        Of more than 25 classes, colours go with the square root of the values.
+
         Parameters
         ----------
         ax : matplotlib Axes, or two with a `true_matrix`, default=None
@@ -136,6 +142,7 @@ class NoiseMatrixDisplay:
         self
         """
         import matplotlib.pyplot as plt
+        from matplotlib.colors import PowerNorm
 
         panels = [("estimated", self.noise_matrix, self.interval)]
         if self.true_matrix is not None:
@@ -154,9 +161,10 @@ class NoiseMatrixDisplay:
             raise ValueError(f"ax must be {len(panels)} axes; got {len(axes)}.")
         values = n_classes <= MOST_VALUES if include_values is None else include_values
         top = max(float(matrix.max()) for _, matrix, _ in panels)
+        norm = PowerNorm(1 if n_classes <= MOST_LINEAR else 0.5, vmin=0, vmax=top)
         self.text_ = []
         for axis, (title, matrix, interval) in zip(axes, panels, strict=True):
-            image = axis.imshow(matrix, cmap=cmap, vmin=0, vmax=top)
+            image = axis.imshow(matrix, cmap=cmap, norm=norm)
             if values:
                 self._write(axis, image, matrix, interval)
             self._name(axis)
@@ -188,7 +196,7 @@ class NoiseMatrixDisplay:
                     ha="center",
                     va="center",
                     color=color,
-                    fontsize=size if interval is None else 0.8 * size,
+                    fontsize=size if interval is None else 0.95 * size,
                 )
             )
 

@@ -1,0 +1,93 @@
+"""Callbacks for the classifiers' parameter `callbacks`."""
+
+import numpy as np
+import torch
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.validation import column_or_1d
+from skorch.callbacks import Callback
+
+from sklearn_noisy.nn import Rows
+
+__all__ = ["EpochAccuracy"]
+
+
+class EpochAccuracy(Callback):
+    """Record the accuracy on some rows after every epoch.
+
+    Rows whose labels somebody checked show how the classifier really fares, training
+    rows with their given labels how many of the wrong ones it has learned by heart.
+    Training itself is not changed. The column is in ``history_``, and
+    :class:`sklearn_noisy.inspection.TrainingDisplay` draws it.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
+            ndarray of shape (n_samples, ...)
+        As the classifier gets them: after the other steps of a Pipeline. Every net
+        has a copy of them.
+    y : array-like of shape (n_samples,)
+        Labels to compare with, of the classes that the classifier is fitted on.
+    name : str, default="clean_acc"
+        Column of the history; only names that end in ``_acc`` are drawn.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_noisy import RobustLossClassifier
+    >>> from sklearn_noisy.callbacks import EpochAccuracy
+    >>> from sklearn_noisy.datasets import corrupt_labels
+    >>> X, y = load_iris(return_X_y=True)
+    >>> y_given = corrupt_labels(y, noise_rate=0.2, random_state=0)
+    >>> clf = RobustLossClassifier(
+    ...     callbacks=[EpochAccuracy(X, y)], max_epochs=3, random_state=0)
+    >>> len(clf.fit(X, y_given).history_[:, "clean_acc"])
+    3
+    """
+
+    def __init__(self, X, y, *, name="clean_acc"):
+        self.X = X
+        self.y = y
+        self.name = name
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Check the rows, and encode the labels as the net does.
+
+        Raises
+        ------
+        ValueError
+            If the rows do not fit those of training, a label is none of the
+            classes, or `name` is no name for a column.
+        """
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"name must be a non-empty string; got {self.name!r}.")
+        rows = check_array(
+            self.X, accept_sparse="csr", allow_nd=True, input_name="X", estimator=self
+        )
+        labels = column_or_1d(self.y)
+        check_consistent_length(rows, labels)
+        if X is not None and rows.shape[1:] != tuple(X.X.shape[1:]):
+            raise ValueError(
+                f"X of {type(self).__name__} has rows of shape {rows.shape[1:]}; the "
+                f"classifier trains on rows of shape {tuple(X.X.shape[1:])}."
+            )
+        known = np.isin(labels, net.labels_)
+        if not known.all():
+            raise ValueError(
+                f"y of {type(self).__name__} must hold nothing but the classes "
+                f"{net.labels_.tolist()}; got {labels[~known].tolist()[0]!r}."
+            )
+        self.codes_ = np.searchsorted(net.labels_, labels)
+        self.rows_ = Rows(rows)
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Record the accuracy."""
+        if self.name in net.history[-1]:
+            raise ValueError(f"name={self.name!r} is a column of the history already.")
+        # A DataLoader draws a seed for every pass, in order or not.
+        with torch.random.fork_rng(devices=[]):
+            codes = net.logits(self.rows_).argmax(axis=1)
+        net.history.record(self.name, float((codes == self.codes_).mean()))
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        """Keep the rows once only."""
+        self.rows_ = self.codes_ = None

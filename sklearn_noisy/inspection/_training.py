@@ -1,0 +1,286 @@
+"""What happened in training, epoch by epoch."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_noisy._base import BaseNoisyLabelClassifier
+from sklearn_noisy._net import BestEpoch
+from sklearn_noisy.inspection._style import GREY, INSIDE, get_axes, line_styles
+from sklearn_noisy.noise import check_noise_matrix
+
+__all__ = ["TrainingDisplay"]
+
+LOSSES = ("train_loss", "valid_loss")
+
+NAMES = {
+    "train_loss": "training rows",
+    "valid_loss": "validation rows",
+    "valid_acc": "validation rows, given labels",
+}
+
+# Of few epochs, every one gets a dot: a net that trained for one would have no line.
+MOST_DOTS = 40
+
+WARM_UP = {"color": "#E3E3E3", "linewidth": 0}
+SWITCH = {"color": GREY, "linewidth": 1.0}
+NEW_NET = {"color": "black", "linestyle": ":"}
+KEPT = {"color": "black", "linestyle": "--", "linewidth": 1.0}
+
+
+class TrainingDisplay:
+    """Losses, accuracies and the noise matrix by epoch.
+
+    Use :meth:`from_estimator`. A dashed line marks the epoch whose weights were kept;
+    grey epochs are those that cross-entropy trained before a robust loss came on (or
+    after it lost a class); dotted lines are where another net begins.
+
+    Parameters
+    ----------
+    history : list of dict
+        A row for each epoch, with ``epoch``, ``train_loss``, and whatever else
+        skorch's history holds.
+    kept_epoch : int
+        Counted from 1.
+    score : float, default=None
+        Accuracy of the fitted estimator on rows that were not in training.
+    matrix_error : ndarray of shape (n_matrices,), default=None
+        Distance of the noise matrix on its way.
+    matrix_reference : {"last", "true"}, default="last"
+        From what the distance is.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+    ax_ : ndarray of matplotlib Axes
+        The loss; the accuracy, if there is any; the noise matrix, if there is one.
+    lines_ : dict of str to matplotlib Line2D
+        By column of the history; ``"matrix"`` is the distance of the noise matrix.
+        NaN separates one net from the next.
+    switch_epoch_ : int or None
+        First epoch of the robust loss, if it did not train from the beginning.
+    """
+
+    def __init__(
+        self,
+        history,
+        *,
+        kept_epoch,
+        score=None,
+        matrix_error=None,
+        matrix_reference="last",
+    ):
+        self.history = history
+        self.kept_epoch = kept_epoch
+        self.score = score
+        self.matrix_error = matrix_error
+        self.matrix_reference = matrix_reference
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, *, X=None, y=None, true_matrix=None, ax=None, **plot_params
+    ):
+        r"""Draw the training of a fitted classifier.
+
+        What the history does not know, :class:`sklearn_noisy.callbacks.EpochAccuracy`
+        records: the accuracy on clean rows, say.
+
+        Parameters
+        ----------
+        estimator : RobustLossClassifier or NoiseAdaptedClassifier
+            Fitted.
+        X : array-like of shape (n_samples, ...), default=None
+            Rows to score the fitted classifier on, drawn as a star at the epoch that
+            was kept.
+        y : array-like of shape (n_samples,), default=None
+            Their labels.
+        true_matrix : array-like of shape (n_classes, n_classes), default=None
+            The distance of the noise matrix from it is drawn,
+            :math:`\sum_{ji} |Q_{ji} - \hat Q_{ji}| / K`; None draws that from the
+            matrix in the end.
+        ax : array-like of matplotlib Axes, default=None
+        **plot_params
+            For :meth:`plot`.
+
+        Returns
+        -------
+        TrainingDisplay
+
+        Raises
+        ------
+        TypeError
+            If `estimator` is no classifier of this package.
+        NotFittedError
+            If it is not fitted.
+        ValueError
+            If only one of `X` and `y` is given, or a `true_matrix` for a classifier
+            that has no noise matrix.
+        """
+        if not isinstance(estimator, BaseNoisyLabelClassifier):
+            raise TypeError(
+                "estimator must be a RobustLossClassifier or a "
+                "NoiseAdaptedClassifier (the last step of a Pipeline); got "
+                f"{estimator!r}."
+            )
+        check_is_fitted(estimator, "net_")
+        if (X is None) != (y is None):
+            missing = "X" if X is None else "y"
+            raise ValueError(f"X and y belong together; {missing} is None.")
+        display = cls(
+            [dict(row) for row in estimator.history_],
+            kept_epoch=_kept_epoch(estimator.net_),
+            score=None if X is None else estimator.score(X, y),
+            matrix_error=_matrix_error(estimator, true_matrix),
+            matrix_reference="last" if true_matrix is None else "true",
+        )
+        return display.plot(ax=ax, **plot_params)
+
+    def plot(self, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : array-like of matplotlib Axes, default=None
+            As many as ``ax_`` would have; None makes a figure.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If `ax` are not as many.
+        """
+        accuracies = self._columns(lambda name: name.endswith("_acc"))
+        has_accuracy = bool(accuracies) or self.score is not None
+        n_axes = 1 + has_accuracy + (self.matrix_error is not None)
+        # Below each other, so that an epoch is at the same place in all.
+        axes = get_axes(ax, n_axes, n_columns=1, panel_size=(8.6, 2.6))
+        self.lines_ = {}
+        self._draw_history(axes[0], self._columns(LOSSES.__contains__), "loss")
+        if has_accuracy:
+            self._draw_history(axes[1], accuracies, "accuracy")
+            if self.score is not None:
+                axes[1].plot(
+                    self.kept_epoch,
+                    self.score,
+                    **{"color": "black", "marker": "*", "markersize": 11},
+                    linestyle="none",
+                    label="kept net on X, y",
+                    zorder=3,
+                )
+        if self.matrix_error is not None:
+            self._draw_matrix(axes[-1])
+        self.switch_epoch_ = self._switch_epoch()
+        for axis in axes[: 1 + has_accuracy]:
+            self._mark(axis, names=axis is axes[0])
+        legend = INSIDE
+        if ax is None:
+            beside = (1.01, 1)
+            legend = {"loc": "upper left", "bbox_to_anchor": beside, "frameon": False}
+        for axis in axes:
+            axis.xaxis.get_major_locator().set_params(integer=True)
+            axis.legend(handlelength=2.6, **legend)
+        self.figure_ = axes[0].figure
+        self.ax_ = axes
+        return self
+
+    def _columns(self, wanted):
+        """Columns of the history, in the order in which they first occur."""
+        names = dict.fromkeys(name for row in self.history for name in row)
+        return [name for name in names if wanted(name)]
+
+    def _starts(self):
+        """Indices of the first epochs of the second net and those after it."""
+        rounds = [row.get("round") for row in self.history]
+        return [k for k in range(1, len(rounds)) if rounds[k] != rounds[k - 1]]
+
+    def _draw_history(self, axis, columns, label):
+        starts = self._starts()
+        epochs = np.arange(1.0, len(self.history) + 1)
+        marker = "." if len(self.history) <= MOST_DOTS else None
+        for name, style in zip(columns, line_styles(len(columns)), strict=True):
+            values = [row.get(name, np.nan) for row in self.history]
+            (self.lines_[name],) = axis.plot(
+                np.insert(epochs, starts, np.nan),
+                np.insert(values, starts, np.nan),
+                label=NAMES.get(name, name),
+                marker=marker,
+                **style,
+            )
+        axis.set(xlabel="epoch", ylabel=label)
+
+    def _draw_matrix(self, axis):
+        label = {
+            "last": r"distance from the matrix in the end",
+            "true": r"distance from the true matrix",
+        }[self.matrix_reference]
+        (self.lines_["matrix"],) = axis.plot(
+            self.matrix_error, marker=".", **line_styles(1)[0], label=label
+        )
+        axis.set(
+            xlabel="epoch of the matrix (0: start)",
+            ylabel=r"$\|\hat{Q} - Q\|_1\,/\,K$",
+        )
+        axis.set_ylim(bottom=0)
+
+    def _switch_epoch(self):
+        robust = [row.get("robust", True) for row in self.history]
+        return None if all(robust) or not any(robust) else robust.index(True) + 1
+
+    def _mark(self, axis, names):
+        """Mark what the epochs are; `names` puts it into the legend."""
+        marks = [
+            (
+                axis.axvspan,
+                (first - 0.5, last + 0.5),
+                WARM_UP,
+                "epochs of cross-entropy",
+            )
+            for first, last in _runs([not r.get("robust", True) for r in self.history])
+        ]
+        if self.switch_epoch_ is not None:
+            label = f"robust loss from epoch {self.switch_epoch_}"
+            marks.append((axis.axvline, (self.switch_epoch_ - 0.5,), SWITCH, label))
+        marks += [
+            (axis.axvline, (start + 0.5,), NEW_NET, "another net begins")
+            for start in self._starts()
+        ]
+        label = f"kept: epoch {self.kept_epoch}"
+        marks.append((axis.axvline, (self.kept_epoch,), KEPT, label))
+        named = set() if names else {label for *_, label in marks}
+        for draw, place, style, label in marks:
+            draw(*place, **style, label=None if label in named else label)
+            named.add(label)
+
+
+def _runs(flags):
+    """First and last epoch, counted from 1, of each run of true flags."""
+    edges = np.flatnonzero(np.diff([0, *map(int, flags), 0]))
+    return [(int(a) + 1, int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _kept_epoch(net):
+    """Epoch whose weights the net has: the best on validation rows, or the last."""
+    for _, callback in net.callbacks_:
+        if isinstance(callback, BestEpoch) and callback.best_epoch_ is not None:
+            return callback.best_epoch_
+    return len(net.history_)
+
+
+def _matrix_error(estimator, true_matrix):
+    path = getattr(estimator, "noise_matrix_path_", None)
+    if true_matrix is None:
+        if path is None or len(path) == 1:
+            return None  # nothing moved
+        reference = path[-1]
+    elif not hasattr(estimator, "noise_matrix_"):
+        raise ValueError(
+            f"true_matrix must be None for {type(estimator).__name__}, which has no "
+            "noise matrix to compare with it."
+        )
+    else:
+        if path is None:
+            path = estimator.noise_matrix_[np.newaxis]
+        reference = check_noise_matrix(true_matrix, n_classes=path.shape[1])
+    return np.abs(path - reference).sum(axis=(1, 2)) / path.shape[1]
