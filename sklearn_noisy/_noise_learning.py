@@ -33,6 +33,11 @@ RESTING_EPOCHS = 2
 RESTING_STEPS = 200
 LONGEST_REST = 0.5
 
+# A class is unknown, and its column stays where it started, up to the one; it is known,
+# and its column moves freely, from the other on: see `knowledge`.
+UNKNOWN = 0.1
+KNOWN = 0.4
+
 # Steps of EM between two epochs, which go on from the last matrix, and in the end.
 STEPS_PER_EPOCH = 20
 MAX_STEPS = 2000
@@ -49,6 +54,28 @@ def auto_folds(n_rows):
     if n_rows < 200:
         return 1
     return 5 if n_rows < 10_000 else 2
+
+
+def knowledge(probabilities, weight):
+    """How far each class is known, from 0 to 1.
+
+    The part of the variance of "the true class is k" that the probabilities explain,
+    Var(p_k) / E p_k (1 - E p_k), on a ramp.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_samples, n_classes)
+    weight : ndarray of shape (n_samples,)
+
+    Returns
+    -------
+    ndarray of shape (n_classes,)
+    """
+    weight = weight / weight.sum()
+    mean = weight @ probabilities
+    variance = weight @ (probabilities - mean) ** 2
+    explained = variance / np.maximum(mean * (1 - mean), np.finfo(float).tiny)
+    return np.clip((explained - UNKNOWN) / (KNOWN - UNKNOWN), 0, 1)
 
 
 class MatrixPath(Callback):
@@ -209,8 +236,9 @@ class Folds:
         for epoch, _ in enumerate(zip(*trainings, strict=True), start=1):
             last = epoch == self.max_epochs
             if epoch > rest or last:
-                matrix, _, _ = likely_noise_matrix(
-                    self._logits(nets, left_out),
+                logits = self._logits(nets, left_out)
+                likely, factor, _ = likely_noise_matrix(
+                    logits,
                     self.given,
                     matrix,
                     self.weight,
@@ -219,6 +247,8 @@ class Folds:
                     temperature=not last,
                     max_iter=MAX_STEPS if last else STEPS_PER_EPOCH,
                 )
+                known = knowledge(softmax(factor * logits, axis=1), self.weight)
+                matrix = known * likely + (1 - known) * start
                 for layer in layers:
                     layer.set_matrix(matrix)
             path.append(matrix)
