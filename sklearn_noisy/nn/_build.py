@@ -154,9 +154,9 @@ def check_weights(module, weights, name):
     own = module.state_dict()
     problems = [f"the file lacks {key!r}" for key in own if key not in weights]
     problems += [f"{name} has no {key!r}" for key in weights if key not in own]
-    for key in own.keys() & weights.keys():
+    for key in own:
         # Anything else is what a module itself calls its extra state.
-        if isinstance(own[key], torch.Tensor):
+        if key in weights and isinstance(own[key], torch.Tensor):
             mine, its = (
                 (getattr(w, "dtype", type(w)), tuple(getattr(w, "shape", ())))
                 for w in (own[key], weights[key])
