@@ -54,9 +54,6 @@ def auto_folds(n_rows):
 class MatrixPath(Callback):
     """Keep the noise matrix of each epoch while the gradient changes it."""
 
-    # What a file keeps of it.
-    KEPT = ("path_",)
-
     def initialize(self):
         """Forget an earlier path."""
         self.path_ = []

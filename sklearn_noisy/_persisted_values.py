@@ -305,7 +305,9 @@ def is_our_loss(value):
 def encode_loss(loss, encoder, where):
     (name,) = (name for name, cls in losses.LOSSES.items() if cls is type(loss))
     params = {}
-    for key in inspect.signature(type(loss)).parameters:
+    for key, parameter in inspect.signature(type(loss)).parameters.items():
+        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
+            continue  # nn.Module's own *args
         value = getattr(loss, key)  # each keeps its parameters under their names
         if isinstance(value, torch.Tensor):
             value = value.detach().cpu().numpy()

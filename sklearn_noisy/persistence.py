@@ -13,11 +13,12 @@ from sklearn_noisy._persisted_state import (
     StateEncoder,
     encode_estimator,
 )
+from sklearn_noisy._version import __version__
 from sklearn_noisy.exceptions import InvalidFileError
 
 __all__ = ["load", "save"]
 
-PACKAGES = ("sklearn-noisy", "torch", "scikit-learn", "skorch", "numpy")
+PACKAGES = ("torch", "scikit-learn", "skorch", "numpy")
 
 # What decoding raises for a document that no encoder wrote.
 DECODING_ERRORS = (
@@ -99,7 +100,10 @@ def save(estimator, path, *, omit=()):
             "left_out": {
                 name: _describe(value) for name, value in encoder.left_out.items()
             },
-            "versions": {name: version(name) for name in PACKAGES},
+            "versions": {
+                "sklearn_noisy": __version__,
+                **{name: version(name) for name in PACKAGES},
+            },
         },
         encoder.tensors,
     )

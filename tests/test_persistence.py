@@ -34,7 +34,7 @@ from sklearn_noisy.exceptions import (
     DeviceNotAvailableError,
     InvalidFileError,
 )
-from sklearn_noisy.losses import BlurryLoss, LabelSmoothingLoss
+from sklearn_noisy.losses import LOSSES, BlurryLoss, LabelSmoothingLoss
 
 Q = make_noise_matrix(3, 0.2, kind="symmetric")
 
@@ -163,6 +163,14 @@ def test_training_goes_on_as_if_nothing_had_happened(iris, through, clf):
     assert_goes_on(clf, loaded, X, y)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss(iris, through, name):
+    clf = robust(loss=LOSSES[name](), delay=0, module__hidden_layer_sizes=(8,))
+    loaded = through(clf.fit(*iris))
+    assert repr(loaded.loss) == repr(clf.loss)
+    assert_goes_on(clf, loaded, *iris)
+
+
 def test_a_schedule_in_the_middle_of_its_epochs(iris, through):
     X, y = iris
     clf = robust(loss="piecewise_zero", c=0.2, delay=4)
@@ -177,19 +185,21 @@ def test_a_schedule_in_the_middle_of_its_epochs(iris, through):
 
 
 def test_what_training_knew_of_the_classes_decides_on_the_next_epoch(iris, through):
-    """`delay="auto"` looks at the last epoch before the file."""
+    """`delay="auto"` looks at the epoch before, which may be before the file."""
     X, y = iris
     clf = robust(loss="piecewise_zero", c=0.45, lr=0.003)
     clf.partial_fit(X, y, classes=[0, 1, 2])
-    assert clf.net_.given_  # for the epoch that comes next
-    loaded = through(clf)
-    for _ in range(8):
+    for _ in range(10):
+        loaded = through(clf).partial_fit(X, y)
         clf.partial_fit(X, y)
-        loaded.partial_fit(X, y)
-    switched = clf.history_[:, "robust"]
-    assert loaded.history_[:, "robust"] == switched
-    assert True in switched[2:]
-    assert False in switched[2:]
+        assert loaded.history_[:, "robust"] == clf.history_[:, "robust"]
+    assert clf.history_[:2, "robust"] == [False, False]
+    assert clf.history_[-1, "robust"]
+    # Of a class that the last rows lack, it knows what it knew before.
+    some = y != 2
+    loaded = through(clf.partial_fit(X[some], y[some])).partial_fit(X, y)
+    assert loaded.history_[-1, "robust"]
+    assert_same(loaded, clf.partial_fit(X, y), X)
 
 
 @pytest.mark.parametrize("n_rounds", [0, 1])
@@ -211,6 +221,8 @@ def test_a_matrix_that_the_gradient_learned(iris, through, n_rounds):
     np.testing.assert_array_equal(
         loaded.predict_noisy_proba(X), clf.predict_noisy_proba(X)
     )
+    layer, other = clf.net_.criterion_, loaded.net_.criterion_
+    assert layer.learn is other.learn is other.matrix.requires_grad is False
     clf.fit(X, y)
     loaded.fit(X, y)
     assert_same(clf, loaded, X)
@@ -608,7 +620,7 @@ def test_the_file_is_a_safetensors_file_without_pickle(saved, path):
     document = json.loads(metadata["document"])
     assert document["versions"]["torch"] == torch.__version__
     assert {*document["versions"]} == {
-        *("sklearn-noisy", "torch", "scikit-learn", "skorch", "numpy")
+        *("sklearn_noisy", "torch", "scikit-learn", "skorch", "numpy")
     }
     with pytest.raises(pickle.UnpicklingError):
         pickle.loads(path.read_bytes())
@@ -739,6 +751,7 @@ def set_attribute(name, value):
         (set_param("optimizer", {"class": ["torch", "load"]}), "names torch.load"),
         (set_param("optimizer", {"class": ["torch.optim", "sys"]}), "torch.optim.sys"),
         (set_param("loss", {"class": ["torch.nn", "functional"]}), "nn.functional"),
+        (set_param("loss", {"class": ["torch.utils.data", "Dataset"]}), "data.Dataset"),
         (set_param("loss", {"class": ["tests.test_persistence", "Net"]}), "Net, which"),
         (set_param("loss", {"class": ["torch.nn.modules.linear", "Linear"]}), "Linear"),
         (set_param("loss", {"loss": ["os.system", {"dict": []}]}), "os.system"),
@@ -777,6 +790,16 @@ def test_names_in_a_file_run_and_import_nothing(saved, path, change, reason):
     change(document)
     path.write_bytes(persisted_file.pack(document, tensors))
     with pytest.raises(InvalidFileError, match=reason):
+        load(path)
+
+
+def test_a_class_that_torch_does_not_define(iris, saved, path, monkeypatch):
+    """Somebody's patch of torch.nn is not torch's."""
+    monkeypatch.setattr(torch.nn, "Net", Net, raising=False)
+    document, tensors = persisted_file.unpack(path.read_bytes(), "")
+    set_param("loss", {"class": ["torch.nn", "Net"]})(document)
+    path.write_bytes(persisted_file.pack(document, tensors))
+    with pytest.raises(InvalidFileError, match=r"names torch\.nn\.Net, which is none"):
         load(path)
 
 
