@@ -5,6 +5,7 @@ from sklearn_noisy._noise_matrix import NoiseMatrixEstimator
 from sklearn_noisy._robust_loss import RobustLossClassifier
 from sklearn_noisy._version import __version__
 from sklearn_noisy.label_issues import find_label_issues
+from sklearn_noisy.persistence import load, save
 
 __all__ = [
     "NoiseAdaptedClassifier",
@@ -12,4 +13,6 @@ __all__ = [
     "RobustLossClassifier",
     "__version__",
     "find_label_issues",
+    "load",
+    "save",
 ]

@@ -5,7 +5,6 @@ criterion, further callbacks) is the subclass's.
 """
 
 import copy
-import inspect
 import math
 from contextlib import contextmanager
 
@@ -26,17 +25,16 @@ from sklearn_noisy._data import (
     stratified_holdout,
 )
 from sklearn_noisy._device import resolve_device, seeded_torch
-from sklearn_noisy._net import NoisyLabelNet
+from sklearn_noisy._net import NoisyLabelNet, with_batches
 from sklearn_noisy._params import SkorchParamsMixin, check_training_parameters
 from sklearn_noisy.exceptions import TrainingDivergedError
 from sklearn_noisy.nn import (
     MLP,
     Rows,
-    TensorBatches,
     build_module,
-    check_logits,
     floating_dtype,
     root_mean_square,
+    try_out,
 )
 
 __all__ = ["BaseNoisyLabelClassifier"]
@@ -54,6 +52,9 @@ PROBE_ROWS = 16
 
 class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator):
     """Base of the classifiers; see :class:`RobustLossClassifier`."""
+
+    # What a file keeps beside the attributes that end with an underscore.
+    _private_state = ("_rng", "_row_shape")
 
     def fit(self, X, y, sample_weight=None):
         """Train on labels some of which may be wrong.
@@ -177,8 +178,16 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
     # What a subclass fills in.
 
-    def _make_criterion(self, data):
+    def _make_criterion(self):
         """:class:`~sklearn_noisy.nn.Criterion` of the net."""
+        raise NotImplementedError
+
+    def _criterion_state(self):
+        """What a file keeps of the criterion, beside its ``state_dict``."""
+        raise NotImplementedError
+
+    def _remake_criterion(self, state):
+        """The criterion that ``_criterion_state`` told of."""
         raise NotImplementedError
 
     def _make_callbacks(self):
@@ -343,71 +352,72 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         with seeded_torch(self._seed(), device):
             self.net_ = self._make_net(
                 data,
-                self._make_criterion(data),
-                [*self._make_callbacks(), *clone(self.callbacks or [], safe=False)]
-                if self.callbacks != "disable"
-                else "disable",
+                self._make_criterion(),
+                self._all_callbacks(),
                 n_rows=n_rows,
             )
 
+    def _all_callbacks(self):
+        if self.callbacks == "disable":
+            return "disable"
+        return [*self._make_callbacks(), *clone(self.callbacks or [], safe=False)]
+
     def _make_net(self, data, criterion, callbacks, *, n_rows):
         """A net of its own for data of this shape; to be called with torch seeded."""
-        module = self._build_module(data, n_rows)
-        criterion.to(torch.promote_types(floating_dtype(module), torch.float32))
-        self._probe(module, criterion, data)
-        return self._build_net(module, criterion, callbacks)
+        few = slice(0, PROBE_ROWS)
+        return self._make_net_by(
+            self._module_recipe(data, n_rows),
+            Rows(data.X[few], data.y[few]),
+            criterion,
+            callbacks,
+            resolve_device(self.device),
+        )
 
-    def _build_module(self, data, n_rows):
-        """The module in the dtype it trains in, on the CPU."""
+    def _make_net_by(self, recipe, few_rows, criterion, callbacks, device):
+        module = self._build_module(**recipe)
+        criterion.to(torch.promote_types(floating_dtype(module), torch.float32))
+        try_out(module, criterion, few_rows, len(self.classes_))
+        net = self._build_net(module, criterion, callbacks, device)
+        net.recipe_ = recipe
+        return net
+
+    def _rebuild_net(self, state, device):
+        """The net whose state a file holds, on this device."""
+        few_rows = Rows(np.zeros((1, *self._row_shape)))
+        # A constructor draws weights, which are then replaced.
+        with seeded_torch(0, torch.device("cpu")):
+            self.net_ = self._make_net_by(
+                state["recipe"],
+                few_rows,
+                self._remake_criterion(state["criterion"]),
+                self._all_callbacks(),
+                device,
+            )
+        self.net_.load_training_state(state["training"])
+
+    def _module_recipe(self, data, n_rows):
+        """What the module is built with, beside its class and the sizes of the data."""
         params = self._params_for("module")
         precision = self.precision
         if self.module is None:
-            factory = MLP
             params.setdefault("dropout", AUTO_DROPOUT if n_rows >= AUTO_MIN_ROWS else 0)
             if "input_scale" not in params:
                 params["input_scale"] = root_mean_square(self._rows(data))
             if precision == "auto" and resolve_device(self.device).type == "cpu":
                 wide = data.X.dtype.kind == "f" and data.X.dtype.itemsize >= 8
                 precision = "float64" if wide else "float32"
-        else:
-            factory = self.module
-        module = build_module(
-            factory,
-            params,
-            n_features=math.prod(data.row_shape),
-            n_classes=data.n_classes,
-        )
-        if precision in ("float32", "float64"):
-            module = module.to(getattr(torch, precision))
-        return module
+        dtype = precision if precision in ("float32", "float64") else None
+        return {"params": params, "dtype": dtype}
 
-    def _probe(self, module, criterion, data):
-        """Try the module and the criterion on a few rows; materialise lazy layers."""
-        few = slice(0, PROBE_ROWS)
-        rows = Rows(data.X[few], data.y[few])
-        inputs, y = rows.batch(slice(None))
-        was_training = module.training
-        module.eval()
-        with torch.no_grad():
-            batch = inputs["X"].to(floating_dtype(module))
-            try:
-                logits = module(batch)
-            except Exception as error:
-                error.add_note(
-                    f"module was called with a batch of shape {tuple(batch.shape)}, "
-                    f"{batch.dtype}."
-                )
-                raise
-            check_logits(logits, len(y), data.n_classes)
-            losses = criterion.probe(logits, y)
-        module.train(was_training)
-        if not isinstance(losses, torch.Tensor) or losses.shape != y.shape:
-            shape = getattr(losses, "shape", type(losses).__name__)
-            raise ValueError(
-                f"loss must return one value per sample, shape {tuple(y.shape)}; got "
-                f"{tuple(shape) if isinstance(shape, torch.Size) else shape} (torch's "
-                "own losses do with reduction='none')."
-            )
+    def _build_module(self, params, dtype):
+        """The module in the dtype it trains in, on the CPU."""
+        module = build_module(
+            MLP if self.module is None else self.module,
+            params,
+            n_features=math.prod(self._row_shape),
+            n_classes=len(self.classes_),
+        )
+        return module if dtype is None else module.to(getattr(torch, dtype))
 
     def _net_settings(self):
         """Parameters of skorch that the net is made with."""
@@ -417,27 +427,9 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             if name.partition("__")[0] not in ("module", "loss")
         }
 
-    def _build_net(self, module, criterion, callbacks):
+    def _build_net(self, module, criterion, callbacks, device):
         """The initialised skorch net."""
-        settings = self._net_settings()
-        batches = settings.setdefault("iterator_train", TensorBatches)
-        settings.setdefault("iterator_valid", TensorBatches)
-        ordering = {"iterator_train__sampler", "iterator_train__batch_sampler"}
-        if not ordering & {*settings}:
-            settings.setdefault("iterator_train__shuffle", True)
-        own = {*inspect.signature(TensorBatches).parameters}
-        foreign = [
-            name
-            for name in settings
-            if name.startswith("iterator_train__")
-            and name.removeprefix("iterator_train__") not in own
-        ]
-        if batches is TensorBatches and foreign:
-            raise TypeError(
-                f"{foreign[0]} is not a parameter of the default batches, which cut "
-                "rows from memory; with iterator_train=torch.utils.data.DataLoader "
-                "it is."
-            )
+        settings = with_batches(self._net_settings())
         net = NoisyLabelNet(
             module,
             criterion=criterion,
@@ -449,7 +441,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             callbacks=callbacks,
             predict_nonlinearity=_softmax,
             verbose=self.verbose,
-            device=str(resolve_device(self.device)),
+            device=str(device),
             classes=np.arange(len(self.classes_)),
             **settings,
         )

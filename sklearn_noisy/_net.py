@@ -6,6 +6,7 @@ for callbacks that nobody listens with.
 """
 
 import copy
+import inspect
 import math
 import warnings
 from collections.abc import Mapping
@@ -16,16 +17,48 @@ import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EpochTimer, PrintLog
 from skorch.exceptions import DeviceWarning
+from skorch.history import History
 from skorch.utils import is_dataset, to_device
 
 from sklearn_noisy.exceptions import TrainingDivergedError
 from sklearn_noisy.losses import log_softmax
-from sklearn_noisy.nn import Rows, TensorBatches, floating_dtype
+from sklearn_noisy.nn import Rows, TensorBatches, check_weights, floating_dtype
 
-__all__ = ["BestEpoch", "NoisyLabelNet", "OneCycle", "is_worse"]
+__all__ = ["BestEpoch", "NoisyLabelNet", "OneCycle", "is_worse", "with_batches"]
 
 # Rows per batch when nothing is trained: no gradient, so memory is no concern.
 PREDICTION_BATCH_SIZE = 1024
+
+
+def with_batches(settings):
+    """Skorch's parameters with our batches, unless others are set.
+
+    Raises
+    ------
+    TypeError
+        If ours are given a parameter that they do not have.
+    """
+    settings = {
+        "iterator_train": TensorBatches,
+        "iterator_valid": TensorBatches,
+        **settings,
+    }
+    if not {"iterator_train__sampler", "iterator_train__batch_sampler"} & {*settings}:
+        settings.setdefault("iterator_train__shuffle", True)
+    own = {*inspect.signature(TensorBatches).parameters}
+    foreign = [
+        name
+        for name in settings
+        if name.startswith("iterator_train__")
+        and name.removeprefix("iterator_train__") not in own
+    ]
+    if settings["iterator_train"] is TensorBatches and foreign:
+        raise TypeError(
+            f"{foreign[0]} is not a parameter of the default batches, which cut "
+            "rows from memory; with iterator_train=torch.utils.data.DataLoader "
+            "it is."
+        )
+    return settings
 
 
 def is_worse(losses, others):
@@ -66,6 +99,9 @@ class BestEpoch(Callback):
     best_losses_ : tensor of shape (n_validation_rows,)
         Of the epoch that was kept.
     """
+
+    # What a file keeps of it.
+    KEPT = ("best_epoch_",)
 
     def __init__(self, patience, first_epoch=1, by="accuracy"):
         self.patience = patience
@@ -183,6 +219,8 @@ class NoisyLabelNet(NeuralNetClassifier):
     labels_ = None
     # Of nets that are trained one after another: which one, for the history.
     round_ = None
+    # What the estimator built the module with.
+    recipe_ = None
 
     @property
     def _default_callbacks(self):
@@ -207,6 +245,54 @@ class NoisyLabelNet(NeuralNetClassifier):
                 warnings.warn_explicit(
                     warning.message, warning.category, warning.filename, warning.lineno
                 )
+
+    def training_state(self):
+        """What training has changed; :meth:`load_training_state` takes it.
+
+        Returns
+        -------
+        dict
+            Of tensors, arrays and plain values.
+        """
+        given = self.given_
+        if given:  # one batch instead of many
+            given = [tuple(torch.cat(parts) for parts in zip(*given, strict=True))]
+        return {
+            "module": dict(self.module_.state_dict()),
+            "criterion": dict(self.criterion_.state_dict()),
+            "optimizer": self.optimizer_.state_dict(),
+            "callbacks": {
+                name: {attribute: getattr(callback, attribute) for attribute in kept}
+                for name, callback, kept in self._kept_of_callbacks()
+            },
+            "history": self.history_.to_list(),
+            "given": given,
+        }
+
+    def load_training_state(self, state):
+        """Go on where another net, made in the same way, was.
+
+        Raises
+        ------
+        ValueError
+            If the weights are those of another module or criterion.
+        """
+        check_weights(self.module_, state["module"], "module")
+        check_weights(self.criterion_, state["criterion"], "the loss")
+        self.module_.load_state_dict(state["module"])
+        self.criterion_.load_state_dict(state["criterion"])
+        self.optimizer_.load_state_dict(state["optimizer"])
+        for name, callback, kept in self._kept_of_callbacks():
+            for attribute in kept:
+                setattr(callback, attribute, state["callbacks"][name][attribute])
+        self.history_ = History(state["history"])
+        self.given_ = state["given"]
+
+    def _kept_of_callbacks(self):
+        """Name, callback and the attributes that it needs to go on."""
+        for name, callback in self.callbacks_:
+            if kept := getattr(callback, "KEPT", ()):
+                yield name, callback, kept
 
     def train(self, rows, validation_rows=None, epochs=None):
         """Train on `rows`, from the present weights on.

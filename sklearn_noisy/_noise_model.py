@@ -91,7 +91,7 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
 
     # The noise model.
 
-    def _make_criterion(self, data):
+    def _make_criterion(self):
         if self.noise_model == "bottom_up":
             return NoiseLayer(
                 torch.as_tensor(self.noise_matrix_),
@@ -103,6 +103,34 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
         if self.noise_model == "backward":
             matrix = np.linalg.inv(matrix)
         return ConvertedLabels(torch.as_tensor(matrix))
+
+    def _criterion_state(self):
+        layer = self.net_.criterion_
+        if not isinstance(layer, NoiseLayer):
+            return {"layer": None}
+        groups = vars(self.net_).get("optimizer__param_groups", ())
+        return {
+            "layer": {
+                "by_gradient": any(pattern == "matrix" for pattern, _ in groups),
+                "learn": layer.learn,
+                # The logarithms may have been taken in a wider type than the matrix
+                # now has.
+                "log_table": layer.log_table,
+            }
+        }
+
+    def _remake_criterion(self, state):
+        return self._make_criterion()
+
+    def _rebuild_net(self, state, device):
+        kept = state["criterion"]["layer"]
+        self._by_gradient = kept is not None and kept["by_gradient"]
+        super()._rebuild_net(state, device)
+        self._by_gradient = False
+        if kept is not None:
+            layer = self.net_.criterion_
+            layer.set_learning(kept["learn"])
+            layer.log_table = kept["log_table"].to(layer.matrix.device)
 
     def _learns(self):
         learns = self.refine or _is_named(self.noise_matrix, "learn")

@@ -184,7 +184,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         self.verbose = verbose
         self._store_kwargs(kwargs)
 
-    def _make_criterion(self, data):
+    def _make_criterion(self):
         params = self._params_for("loss")
         loss = (
             LOSSES.get(self.loss, self.loss)
@@ -203,7 +203,23 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
                         f"them (got {getattr(self, name)!r} and {params[name]!r})."
                     )
                 params[name] = getattr(self, name)
-        return ScheduledLoss(make_loss(self.loss, data.n_classes, **params))
+        return ScheduledLoss(make_loss(self.loss, len(self.classes_), **params))
+
+    def _criterion_state(self):
+        criterion = self.net_.criterion_
+        # Ours are kept as they are, whatever became of the parameters since; one of
+        # the user's is made anew.
+        is_ours = type(criterion.loss) in LOSSES.values()
+        return {
+            "loss": criterion.loss if is_ours else None,
+            "active": criterion.active,
+        }
+
+    def _remake_criterion(self, state):
+        loss = state["loss"]
+        criterion = self._make_criterion() if loss is None else ScheduledLoss(loss)
+        criterion.active = state["active"]
+        return criterion
 
     def _make_callbacks(self):
         first_epoch = 1 if self.delay == "auto" else self.delay

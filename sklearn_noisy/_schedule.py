@@ -82,6 +82,9 @@ class LossSchedule(Callback):
         What a warning calls the classes.
     """
 
+    # What a file keeps of it.
+    KEPT = ("switch_epoch_", "knowledge_")
+
     def __init__(self, delay, class_names):
         self.delay = delay
         self.class_names = class_names

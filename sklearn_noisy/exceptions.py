@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 __all__ = [
     "DeviceNotAvailableError",
+    "InvalidFileError",
     "LossWarmUpWarning",
     "ModuleOutputError",
     "NoiseModelWarning",
@@ -18,6 +19,10 @@ __all__ = [
 
 class DeviceNotAvailableError(RuntimeError):
     """The device that was asked for does not exist on this machine."""
+
+
+class InvalidFileError(ValueError):
+    """What :func:`sklearn_noisy.load` was given is no whole file of its own."""
 
 
 class ModuleOutputError(ValueError):

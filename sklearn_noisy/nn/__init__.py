@@ -1,7 +1,12 @@
 """Networks and batches: torch only, nothing of scikit-learn."""
 
 from sklearn_noisy.nn._batches import Rows, TensorBatches, root_mean_square
-from sklearn_noisy.nn._build import build_module, check_logits
+from sklearn_noisy.nn._build import (
+    build_module,
+    check_logits,
+    check_weights,
+    try_out,
+)
 from sklearn_noisy.nn._criterion import Criterion
 from sklearn_noisy.nn._mlp import MLP, floating_dtype
 from sklearn_noisy.nn._noise_layer import REGULARIZERS, ConvertedLabels, NoiseLayer
@@ -16,6 +21,8 @@ __all__ = [
     "TensorBatches",
     "build_module",
     "check_logits",
+    "check_weights",
     "floating_dtype",
     "root_mean_square",
+    "try_out",
 ]

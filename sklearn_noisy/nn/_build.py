@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from sklearn_noisy.exceptions import ModuleOutputError
+from sklearn_noisy.nn._mlp import floating_dtype
 
-__all__ = ["build_module", "check_logits"]
+__all__ = ["build_module", "check_logits", "check_weights", "try_out"]
 
 
 def build_module(module, params, **sizes):
@@ -90,4 +91,84 @@ def check_logits(logits, n_rows, n_classes):
         raise ModuleOutputError(
             "module must return logits, but its rows are non-negative and sum to 1: "
             "these are probabilities. Remove the softmax at its end."
+        )
+
+
+def try_out(module, criterion, rows, n_classes):
+    """Send a few rows through a module and a criterion; materialise lazy layers.
+
+    Parameters
+    ----------
+    module : nn.Module
+    criterion : Criterion
+    rows : Rows
+    n_classes : int
+
+    Raises
+    ------
+    ModuleOutputError
+        If the module does not return logits.
+    ValueError
+        If the criterion does not return one value per sample.
+    """
+    inputs, y = rows.batch(slice(None))
+    was_training = module.training
+    module.eval()
+    with torch.no_grad():
+        batch = inputs["X"].to(floating_dtype(module))
+        try:
+            logits = module(batch)
+        except Exception as error:
+            error.add_note(
+                f"module was called with a batch of shape {tuple(batch.shape)}, "
+                f"{batch.dtype}."
+            )
+            raise
+        check_logits(logits, len(y), n_classes)
+        losses = criterion.probe(logits, y)
+    module.train(was_training)
+    if not isinstance(losses, torch.Tensor) or losses.shape != y.shape:
+        shape = getattr(losses, "shape", type(losses).__name__)
+        raise ValueError(
+            f"loss must return one value per sample, shape {tuple(y.shape)}; got "
+            f"{tuple(shape) if isinstance(shape, torch.Size) else shape} (torch's "
+            "own losses do with reduction='none')."
+        )
+
+
+def check_weights(module, weights, name):
+    """Raise unless a module has weights of these names, shapes and types.
+
+    Parameters
+    ----------
+    module : nn.Module
+    weights : dict
+        A ``state_dict`` from a file.
+    name : str
+        What an error calls the module.
+
+    Raises
+    ------
+    ValueError
+    """
+    own = module.state_dict()
+    problems = [f"the file lacks {key!r}" for key in own if key not in weights]
+    problems += [f"{name} has no {key!r}" for key in weights if key not in own]
+    for key in own:
+        # Anything else is what a module itself calls its extra state.
+        if key in weights and isinstance(own[key], torch.Tensor):
+            mine, its = (
+                (getattr(w, "dtype", type(w)), tuple(getattr(w, "shape", ())))
+                for w in (own[key], weights[key])
+            )
+            if mine != its:
+                problems.append(
+                    f"{key!r} is {mine[0]} of shape {mine[1]}, in the file {its[0]} of "
+                    f"shape {its[1]}"
+                )
+    if problems:
+        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        raise ValueError(
+            f"The weights in the file are not those of {name}, "
+            f"{type(module).__name__}: {'; '.join(problems[:3])}{more}."
         )

@@ -1,0 +1,189 @@
+"""The file: a JSON document and named tensors, with a checksum; nothing of models.
+
+It is a safetensors file. Its metadata hold the document, the number of the format and
+the checksum of the whole file (with zeros in the place of the checksum).
+"""
+
+import hashlib
+import json
+import os
+import secrets
+
+import safetensors.torch
+from safetensors import SafetensorError
+
+from sklearn_noisy._version import __version__
+from sklearn_noisy.exceptions import InvalidFileError
+
+__all__ = ["pack", "unpack", "write_whole"]
+
+# Raised when an older version could no longer read what is written.
+FORMAT = 1
+
+KIND = "sklearn_noisy"
+
+# The length of the header, before the header itself.
+LENGTH_BYTES = 8
+
+NO_CHECKSUM = b'"sha256":"' + b"0" * 64 + b'"'
+
+# How files of other kinds begin.
+OTHERS = (
+    (b"\x80", "a pickle"),
+    (b"PK\x03\x04", "a zip archive, as torch.save and numpy.savez write them"),
+    (b"\x1f\x8b", "compressed by gzip"),
+    (b"x", "compressed by zlib, as joblib.dump does"),
+)
+
+
+def pack(document, tensors):
+    """The bytes of a file.
+
+    Parameters
+    ----------
+    document : object
+        What JSON can hold.
+    tensors : dict of str to tensor
+
+    Returns
+    -------
+    bytes
+    """
+    metadata = {
+        "kind": KIND,
+        "format": str(FORMAT),
+        "version": __version__,
+        "sha256": "0" * 64,
+        "document": json.dumps(document, allow_nan=False, separators=(",", ":")),
+    }
+    content = safetensors.torch.save(tensors, metadata)
+    return content.replace(NO_CHECKSUM, _checksum(content), 1)
+
+
+def _checksum(content):
+    return b'"sha256":"' + hashlib.sha256(content).hexdigest().encode() + b'"'
+
+
+def unpack(content, name):
+    """The document and the tensors in the bytes of a file.
+
+    Parameters
+    ----------
+    content : bytes
+    name : str
+        What an error calls the file.
+
+    Returns
+    -------
+    document : object
+    tensors : dict of str to tensor
+
+    Raises
+    ------
+    InvalidFileError
+        If it is another kind of file, of a newer format, cut off or changed.
+    """
+    header, end = _read_header(content, name)
+    metadata = header.get("__metadata__")
+    if not isinstance(metadata, dict) or metadata.get("kind") != KIND:
+        raise InvalidFileError(
+            f"{name} is a safetensors file, but not one that sklearn_noisy.save wrote."
+        )
+    _check_format(metadata, name)
+    _check_whole(content, header, end, name)
+    written = b'"sha256":"' + str(metadata.get("sha256")).encode() + b'"'
+    if _checksum(content.replace(written, NO_CHECKSUM, 1)) != written:
+        raise InvalidFileError(
+            f"{name} was changed after it was written, or is damaged: its checksum is "
+            "another."
+        )
+    try:
+        return json.loads(metadata["document"]), safetensors.torch.load(content)
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InvalidFileError(f"{name} is not a valid file: {error}") from error
+
+
+def _read_header(content, name):
+    """The header of a safetensors file, and where it ends."""
+    if not content:
+        raise InvalidFileError(f"{name} is empty.")
+    end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little")
+    looks_right = content[LENGTH_BYTES : LENGTH_BYTES + 1] == b"{"
+    for start, kind in OTHERS:
+        # A header may be as long as a pickle's first bytes say.
+        if content.startswith(start) and not looks_right:
+            raise InvalidFileError(
+                f"{name} is {kind}; it was not read. load reads what "
+                "sklearn_noisy.save wrote."
+            )
+    if not looks_right:
+        raise InvalidFileError(f"{name} is not a file that sklearn_noisy.save wrote.")
+    if end > len(content):
+        raise InvalidFileError(
+            f"{name} is cut off or damaged: its header should end at byte {end}, and "
+            f"it has {len(content)}."
+        )
+    try:
+        header = json.loads(content[LENGTH_BYTES:end])
+    except (ValueError, RecursionError) as error:
+        raise InvalidFileError(
+            f"The header of {name} is damaged, or it is no such file: {error}"
+        ) from error
+    if not isinstance(header, dict):
+        raise InvalidFileError(f"{name} is not a file that sklearn_noisy.save wrote.")
+    return header, end
+
+
+def _check_format(metadata, name):
+    try:
+        number = int(metadata["format"])
+    except (KeyError, TypeError, ValueError):
+        raise InvalidFileError(f"{name} has no number of its format.") from None
+    if number > FORMAT:
+        raise InvalidFileError(
+            f"{name} has format {number}, written by sklearn_noisy "
+            f"{metadata.get('version')}; sklearn_noisy {__version__} reads formats up "
+            f"to {FORMAT}. Install a newer version."
+        )
+
+
+def _check_whole(content, header, end, name):
+    try:
+        size = end + max(
+            (
+                entry["data_offsets"][1]
+                for key, entry in header.items()
+                if key != "__metadata__"
+            ),
+            default=0,
+        )
+        if size > len(content):
+            raise InvalidFileError(
+                f"{name} is cut off: it should have {size} bytes, and has "
+                f"{len(content)}."
+            )
+    except (KeyError, IndexError, TypeError) as error:
+        raise InvalidFileError(f"The header of {name} is damaged.") from error
+
+
+def write_whole(path, content):
+    """Write a file so that at no time there is half of it under its name.
+
+    Parameters
+    ----------
+    path : str or path-like
+        An existing file is replaced; of a symbolic link, what it leads to.
+    content : bytes
+    """
+    path = os.path.realpath(os.fspath(path))
+    temporary = f"{path}.{secrets.token_hex(8)}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+        raise

@@ -1,0 +1,298 @@
+"""What a fitted estimator consists of: parameters, attributes, a trained net.
+
+An estimator is one more kind of value, so one can be a parameter or an attribute of
+another. A parameter that no file can hold is left out under its name, and whoever
+reads the file gives it back.
+"""
+
+import re
+import warnings
+
+import torch
+from sklearn import config_context
+from skorch.exceptions import DeviceWarning
+
+from sklearn_noisy._base import BaseNoisyLabelClassifier
+from sklearn_noisy._device import resolve_device
+from sklearn_noisy._noise_adapted import NoiseAdaptedClassifier
+from sklearn_noisy._noise_matrix import NoiseMatrixEstimator
+from sklearn_noisy._persisted_values import (
+    KINDS,
+    CannotHoldError,
+    Decoder,
+    Encoder,
+    Kind,
+)
+from sklearn_noisy._robust_loss import RobustLossClassifier
+from sklearn_noisy.exceptions import DeviceNotAvailableError, InvalidFileError
+
+__all__ = ["ESTIMATORS", "StateDecoder", "StateEncoder"]
+
+#: The estimators that a file can hold.
+ESTIMATORS = {
+    cls.__name__: cls
+    for cls in (RobustLossClassifier, NoiseAdaptedClassifier, NoiseMatrixEstimator)
+}
+
+# Their values name code: what compiles the network, and how pickles are read.
+NEVER_HELD = ("compile__backend", "torch_load_kwargs")
+
+
+class StateEncoder(Encoder):
+    """An encoder that knows estimators.
+
+    Parameters
+    ----------
+    omit : sequence of str
+        Parameters that are left out; so is `module` where it must be.
+
+    Attributes
+    ----------
+    left_out : dict
+        Value of each parameter that was left out.
+    """
+
+    def __init__(self, omit):
+        super().__init__()
+        self.omit = omit
+        self.left_out = {}
+
+    def kinds(self):
+        return {**KINDS, **ESTIMATOR_KINDS}
+
+    def encode_params(self, params, where, *, is_outermost=False):
+        """JSON of parameters: a list of names and values.
+
+        Parameters
+        ----------
+        params : dict
+        where : str
+        is_outermost : bool, default=False
+            Whether these are the parameters of the estimator that is saved. Of one
+            inside it, only what cannot be held is left out.
+
+        Raises
+        ------
+        TypeError
+            For a parameter that can neither be held nor left out.
+        """
+        encoded = []
+        for name, value in params.items():
+            try:
+                never = name in NEVER_HELD and value is not None
+                if never or (is_outermost and name in self.omit):
+                    raise CannotHoldError(value)
+                entry = self.encode(value, f"{where}.{name}")
+            except CannotHoldError:
+                entry = {"left_out": self._leave_out(name, value)}
+            encoded.append([name, entry])
+        return encoded
+
+    def _leave_out(self, name, value):
+        if name != "module" and name not in self.omit:
+            raise TypeError(
+                f"{name}={value!r} cannot be kept in a file. With "
+                f"save(..., omit=({name!r},)) it is left out, and "
+                f"load(path, {name}=...) gives it back."
+            )
+        before = self.left_out.setdefault(name, value)
+        # Copies of an instance are fine: it is made anew anyway.
+        same = value is before or (
+            type(value) is type(before) and not isinstance(value, type)
+        )
+        if not same:
+            raise TypeError(
+                f"There are two parameters {name}, {before!r} and {value!r}, in one "
+                "estimator and another inside it; load could give back only one."
+            )
+        return name
+
+
+class StateDecoder(Decoder):
+    """A decoder that knows estimators.
+
+    Parameters
+    ----------
+    tensors : dict of str to tensor
+    given : dict
+        Value of each parameter that was left out.
+    """
+
+    def __init__(self, tensors, given):
+        super().__init__(tensors)
+        self.given = given
+        self.unfinished = []
+
+    def kinds(self):
+        return {**KINDS, **ESTIMATOR_KINDS}
+
+    def finish(self, device=None):
+        """Make the nets of the estimators that were decoded.
+
+        Apart from :meth:`decode`, because here the reader's own classes are called.
+
+        Parameters
+        ----------
+        device : str, default=None
+            None: that on which each net was trained, if there is one.
+        """
+        for estimator, state in self.unfinished:
+            estimator._rebuild_net(state, _device_for(device or state["device"]))
+
+
+def _device_for(name):
+    """The device that a net was on; the CPU, with a warning, if it is not here."""
+    try:
+        return resolve_device(name)
+    except DeviceNotAvailableError:
+        warnings.warn(
+            f"The net was trained on {name!r}, which is not here: its weights are on "
+            "the CPU.",
+            DeviceWarning,
+            stacklevel=2,
+        )
+        return torch.device("cpu")
+
+
+# Estimators.
+
+
+def is_ours(value):
+    return type(value) in ESTIMATORS.values()
+
+
+def encode_estimator(estimator, encoder, where, *, is_outermost=False):
+    payload = {
+        "class": type(estimator).__name__,
+        "params": encoder.encode_params(
+            estimator.get_params(deep=False),
+            f"{where}params",
+            is_outermost=is_outermost,
+        ),
+        "requests": encoder.encode(_requests(estimator), where),
+        "attributes": [],
+    }
+    for name, value in _attributes(estimator).items():
+        try:
+            entry = encoder.encode(value, f"{where}{name}")
+        except CannotHoldError as error:
+            raise TypeError(f"{name} cannot be kept in a file: {error}.") from error
+        payload["attributes"].append([name, entry])
+    if "net_" in vars(estimator):
+        payload["net"] = encode_net(estimator, encoder, f"{where}net_")
+    return payload
+
+
+def encode_net(estimator, encoder, where):
+    net = estimator.net_
+    params = {f"module__{name}": v for name, v in net.recipe_["params"].items()}
+    state = {
+        "dtype": net.recipe_["dtype"],
+        "device": str(net.device),
+        "criterion": estimator._criterion_state(),
+    }
+    try:
+        return {
+            "module_params": encoder.encode_params(params, where),
+            "state": encoder.encode(state, f"{where}.state"),
+            "training": encoder.encode(net.training_state(), where),
+        }
+    except CannotHoldError as error:
+        raise TypeError(f"net_ cannot be kept in a file: {error}.") from error
+
+
+def decode_net(payload, decoder):
+    """What ``_rebuild_net`` takes, and the device."""
+    params = {
+        name.removeprefix("module__"): decoder.decode(entry)
+        for name, entry in payload["module_params"]
+    }
+    state = decoder.decode(payload["state"])
+    return {
+        "recipe": {"params": params, "dtype": state["dtype"]},
+        "device": state["device"],
+        "criterion": state["criterion"],
+        "training": decoder.decode(payload["training"]),
+    }
+
+
+def decode_estimator(payload, decoder):
+    if payload["class"] not in ESTIMATORS:
+        raise InvalidFileError(
+            f"it names {payload['class']}, which is none of the estimators "
+            f"{', '.join(ESTIMATORS)}"
+        )
+    for name, entry in payload["params"]:
+        if name in NEVER_HELD and not (entry is None or "left_out" in entry):
+            raise InvalidFileError(f"it sets {name}")
+    params = {name: decoder.decode(entry) for name, entry in payload["params"]}
+    estimator = ESTIMATORS[payload["class"]](**params)
+    _set_requests(estimator, decoder.decode(payload["requests"]))
+    for name, entry in payload["attributes"]:
+        if not _is_attribute(name, estimator):
+            raise InvalidFileError(f"it names an attribute {name!r}")
+        setattr(estimator, name, decoder.decode(entry))
+    if isinstance(estimator, BaseNoisyLabelClassifier) and payload["attributes"]:
+        decoder.unfinished.append((estimator, decode_net(payload["net"], decoder)))
+    return estimator
+
+
+def _attributes(estimator):
+    return {
+        name: value
+        for name, value in vars(estimator).items()
+        if _is_attribute(name, estimator)
+    }
+
+
+def _is_attribute(name, estimator):
+    """Whether a file holds this attribute of an estimator: data that ``fit`` set."""
+    if name in getattr(estimator, "_private_state", ()):
+        return True
+    is_fitted = name.endswith("_") and not name.startswith("_")
+    # A method or property is not data.
+    return is_fitted and name != "net_" and not hasattr(type(estimator), name)
+
+
+# Requests of metadata: set_fit_request and the like.
+
+
+def _requests(estimator):
+    """``{method: {metadata: request}}`` of what was requested."""
+    routing = estimator.get_metadata_routing()
+    requests = {
+        method: {
+            name: request
+            for name, request in getattr(routing, method).requests.items()
+            if request is not None
+        }
+        for method in _with_requests(estimator)
+    }
+    return {method: asked for method, asked in requests.items() if asked}
+
+
+def _with_requests(estimator):
+    names = (re.fullmatch("set_(.+)_request", name) for name in dir(type(estimator)))
+    return [match[1] for match in names if match]
+
+
+def _set_requests(estimator, requests):
+    for method, asked in requests.items():
+        if method not in _with_requests(estimator):
+            raise InvalidFileError(f"it asks for metadata of {method!r}")
+        with config_context(enable_metadata_routing=True):
+            getattr(estimator, f"set_{method}_request")(**asked)
+
+
+ESTIMATOR_KINDS = {
+    "estimator": Kind(
+        is_ours,
+        lambda value, encoder, where: encode_estimator(value, encoder, f"{where}."),
+        decode_estimator,
+    ),
+    "left_out": Kind(
+        lambda value: False,  # encode_params makes these
+        lambda value, encoder, where: None,
+        lambda name, decoder: decoder.given[name],
+    ),
+}

@@ -1,0 +1,247 @@
+"""Fitted estimators in files that hold data only: no pickle, no code."""
+
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_noisy._persisted_file import pack, unpack, write_whole
+from sklearn_noisy._persisted_state import (
+    ESTIMATORS,
+    StateDecoder,
+    StateEncoder,
+    encode_estimator,
+)
+from sklearn_noisy._version import __version__
+from sklearn_noisy.exceptions import InvalidFileError
+
+__all__ = ["load", "save"]
+
+PACKAGES = ("torch", "scikit-learn", "skorch", "numpy")
+
+# What decoding raises for a document that no encoder wrote.
+DECODING_ERRORS = (
+    *(AttributeError, LookupError, RecursionError, RuntimeError),
+    *(StopIteration, TypeError, ValueError),
+)
+
+
+def save(estimator, path, *, omit=()):
+    """Save a fitted estimator in one file, which :func:`load` reads.
+
+    The file is a safetensors file: weights, matrices and the state of the optimizer
+    are its tensors, parameters and the rest are JSON in its metadata. Before it is
+    written, the estimator is put together again from it in memory, so that what was
+    saved can be loaded (a `module` of your own is built once more for that).
+
+    Parameters
+    ----------
+    estimator : RobustLossClassifier, NoiseAdaptedClassifier or NoiseMatrixEstimator
+        A fitted one.
+    path : str or path-like
+        Any name will do; other tools know the ending ``.safetensors``. An existing
+        file is replaced, in one step: at no time is there half a file.
+    omit : tuple of str, default=()
+        Parameters that are left out of the file and must be given to :func:`load`
+        again: those that are code, such as ``callbacks``, a loss of your own,
+        ``constraints``, or the `estimator` of a NoiseMatrixEstimator if it is not
+        one of this package. A `module` of your own is always left out; it needs no
+        mention.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator is not fitted.
+    TypeError
+        If it is another estimator, or if a parameter cannot be kept in a file and is
+        not in `omit`.
+    ValueError
+        If `omit` names what would not be left out anyway; if a fitted classifier
+        cannot be put together again, because parameters were changed after ``fit``.
+
+    See Also
+    --------
+    load : Read the file.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import sklearn_noisy
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = sklearn_noisy.RobustLossClassifier(max_epochs=5, random_state=0)
+    >>> clf = clf.fit(X, y)
+    >>> with TemporaryDirectory() as folder:
+    ...     sklearn_noisy.save(clf, folder + "/iris.safetensors")
+    ...     again = sklearn_noisy.load(folder + "/iris.safetensors")
+    >>> bool((again.predict_proba(X) == clf.predict_proba(X)).all())
+    True
+    """
+    if type(estimator) not in ESTIMATORS.values():
+        raise TypeError(
+            f"estimator must be one of {', '.join(ESTIMATORS)}; got {estimator!r}. Of "
+            "a Pipeline, save the last step."
+        )
+    check_is_fitted(estimator)
+    if isinstance(omit, str):
+        raise TypeError(f"omit must be a tuple of names, ({omit!r},); got {omit!r}.")
+    encoder = StateEncoder(tuple(omit))
+    payload = encode_estimator(estimator, encoder, "", is_outermost=True)
+    unused = [name for name in omit if name not in encoder.left_out]
+    if unused:
+        raise ValueError(
+            f"omit names {', '.join(map(repr, unused))}, but "
+            f"{type(estimator).__name__} has no such parameter."
+        )
+    content = pack(
+        {
+            "estimator": payload,
+            "left_out": {
+                name: _describe(value) for name, value in encoder.left_out.items()
+            },
+            "versions": {
+                "sklearn_noisy": __version__,
+                **{name: version(name) for name in PACKAGES},
+            },
+        },
+        encoder.tensors,
+    )
+    _check_loads(content, encoder.left_out)
+    write_whole(path, content)
+
+
+def load(path, *, module=None, **params):
+    """Read an estimator that :func:`save` wrote.
+
+    The file holds data, and nothing in it is run or imported: the classes that it may
+    name are this package's, torch's layers, losses and optimizers, and no others. It
+    may therefore come from a stranger, though it can ask for much memory.
+
+    Parameters
+    ----------
+    path : str or path-like
+    module : nn.Module class or instance, callable or None, default=None
+        The network, if it was one of your own: a class, an instance or a callable
+        that builds the same architecture. Its weights come from the file. In an
+        estimator that contains another one, both get it.
+    **params
+        The other parameters that were left out (`omit` of :func:`save`).
+
+    Returns
+    -------
+    RobustLossClassifier, NoiseAdaptedClassifier or NoiseMatrixEstimator
+        It predicts what the saved one predicted, and ``partial_fit`` and ``fit`` with
+        ``warm_start=True`` go on where that one stopped. Callbacks that were given
+        begin anew.
+
+    Raises
+    ------
+    InvalidFileError
+        If the file is no such file, is cut off, was changed, or has a newer format.
+        It inherits ValueError.
+    TypeError
+        If a parameter that was left out is missing, or one is given that was not.
+    ValueError
+        If `module` is another network than the one that was saved.
+
+    Warns
+    -----
+    DeviceWarning
+        If the net was trained on a device that is not here: the weights are then on
+        the CPU.
+
+    See Also
+    --------
+    save : Write the file.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import sklearn_noisy
+    >>> import torch
+    >>> from sklearn.datasets import load_iris
+    >>> class Linear(torch.nn.Linear):
+    ...     def __init__(self, n_features, n_classes):
+    ...         super().__init__(n_features, n_classes)
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = sklearn_noisy.RobustLossClassifier(Linear, loss="cross_entropy")
+    >>> clf = clf.fit(X, y)
+    >>> with TemporaryDirectory() as folder:
+    ...     sklearn_noisy.save(clf, folder + "/iris.safetensors")
+    ...     again = sklearn_noisy.load(folder + "/iris.safetensors", module=Linear)
+    >>> again.module_
+    Linear(in_features=4, out_features=3, bias=True)
+    """
+    content = Path(path).read_bytes()
+    document, tensors = unpack(content, str(path))
+    given = params if module is None else {"module": module, **params}
+    decoder = StateDecoder(tensors, given)
+    with _invalid_if_it_fails(path):
+        left_out = dict(document["left_out"])
+    _check_given(left_out, given, path)
+    with _invalid_if_it_fails(path):
+        estimator = decoder.decode({"estimator": document["estimator"]})
+    if not given:
+        with _invalid_if_it_fails(path):
+            decoder.finish()
+        return estimator
+    try:
+        decoder.finish()
+    except DECODING_ERRORS as error:
+        had = ", ".join(f"{name} was {was}" for name, was in left_out.items())
+        got = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        raise ValueError(
+            f"{path}, in which {had}, does not go with {got}: {error}"
+        ) from error
+    return estimator
+
+
+def _describe(value):
+    """What an error calls a parameter that was left out."""
+    if not hasattr(value, "__qualname__"):
+        if isinstance(value, (list, tuple)):
+            return repr(value)
+        value = type(value)
+    return f"{value.__module__}.{value.__qualname__}"
+
+
+def _check_given(left_out, given, path):
+    for name, was in left_out.items():
+        if name not in given:
+            raise TypeError(
+                f"{path} was saved without {name}, which was {was}: give it, "
+                f"load(path, {name}=...)."
+            )
+    for name in given:
+        if name not in left_out:
+            raise TypeError(
+                f"load got {name}, but the file was saved with its own. Use set_params "
+                "afterwards to change a parameter."
+            )
+
+
+@contextmanager
+def _invalid_if_it_fails(name):
+    """Around what cannot fail for a file that ``save`` wrote."""
+    try:
+        yield
+    except DECODING_ERRORS as error:
+        raise InvalidFileError(
+            f"{name} holds what save never wrote: {error}."
+        ) from error
+
+
+def _check_loads(content, left_out):
+    """Raise unless the estimator can be put together again."""
+    document, tensors = unpack(content, "The file")
+    decoder = StateDecoder(tensors, left_out)
+    try:
+        decoder.decode({"estimator": document["estimator"]})
+        # Room for a second net is likelier there than on a GPU.
+        decoder.finish(device="cpu")
+    except Exception as error:
+        raise ValueError(
+            "The estimator cannot be put together again from its parameters. Were they "
+            f"changed after fit? {error}"
+        ) from error

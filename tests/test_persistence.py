@@ -1,0 +1,835 @@
+"""Saved estimators come back as they were, and a file is nothing but data."""
+
+import hashlib
+import json
+import os
+import pickle
+import pickletools
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+from sklearn import config_context
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from skorch.callbacks import GradientNormClipping
+from torch import nn
+
+import sklearn_noisy
+from sklearn_noisy import (
+    NoiseAdaptedClassifier,
+    NoiseMatrixEstimator,
+    RobustLossClassifier,
+    load,
+    save,
+)
+from sklearn_noisy import _persisted_file as persisted_file
+from sklearn_noisy.datasets import make_noise_matrix
+from sklearn_noisy.exceptions import (
+    DeviceNotAvailableError,
+    InvalidFileError,
+)
+from sklearn_noisy.losses import LOSSES, BlurryLoss, LabelSmoothingLoss
+
+Q = make_noise_matrix(3, 0.2, kind="symmetric")
+
+
+class Net(nn.Module):
+    """Batch norm: buffers, one of them an integer."""
+
+    def __init__(self, n_features, n_classes, width=8):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(n_features, width),
+            nn.BatchNorm1d(width),
+            nn.ReLU(),
+            nn.Linear(width, n_classes),
+        )
+
+    def forward(self, X):
+        return self.layers(X)
+
+
+class Lazy(nn.Module):
+    def __init__(self, n_classes):
+        super().__init__()
+        self.layers = nn.Sequential(nn.LazyLinear(6), nn.Tanh(), nn.Linear(6, 3))
+
+    def forward(self, X):
+        return self.layers(X)
+
+
+class OwnLoss(nn.Module):
+    """A loss with state of its own."""
+
+    def __init__(self, scale=1.0):
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(scale))
+
+    def forward(self, logits, targets):
+        losses = nn.functional.cross_entropy(logits, targets, reduction="none")
+        return self.scale * losses
+
+
+def robust(module=None, **params):
+    defaults = {"loss": "generalized_cross_entropy", "lr": 0.01, "max_epochs": 3}
+    return RobustLossClassifier(module, **{**defaults, "random_state": 0, **params})
+
+
+def adapted(**params):
+    defaults = {"noise_matrix": Q, "max_epochs": 3, "n_rounds": 0, "random_state": 0}
+    return NoiseAdaptedClassifier(**{**defaults, **params})
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+@pytest.fixture
+def through(path):
+    """Save, then load."""
+
+    def save_and_load(estimator, /, omit=(), **given):
+        save(estimator, path, omit=omit)
+        return load(path, **given)
+
+    return save_and_load
+
+
+def assert_same(a, b, X):
+    np.testing.assert_array_equal(a.predict_proba(X), b.predict_proba(X))
+    weights, others = a.module_.state_dict(), b.module_.state_dict()
+    assert weights.keys() == others.keys()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def assert_goes_on(a, b, X, y):
+    """Bit for bit, one epoch after another."""
+    for _ in range(2):
+        a.partial_fit(X, y)
+        b.partial_fit(X, y)
+        assert_same(a, b, X)
+    a.set_params(warm_start=True).fit(X, y)
+    b.set_params(warm_start=True).fit(X, y)
+    assert_same(a, b, X)
+    drop_times = [
+        [{**row, "dur": None} for row in estimator.history_] for estimator in (a, b)
+    ]
+    assert drop_times[0] == drop_times[1]
+
+
+# What comes back
+
+
+@pytest.mark.parametrize(
+    "clf",
+    [
+        robust(),
+        robust(loss="blurry"),  # waits for the net to know every class
+        robust(loss="piecewise_zero", c=0.2, delay=3),
+        robust(module__dropout=0.3, module__hidden_layer_sizes=(16,)),
+        robust(module__activation=nn.Tanh, optimizer=torch.optim.SGD),
+        robust(optimizer=torch.optim.SGD, optimizer__momentum=0.9),
+        robust(optimizer=torch.optim.LBFGS, module__hidden_layer_sizes=()),
+        robust(nn.LazyLinear, module__out_features=3),
+        robust(loss=BlurryLoss(gamma=0.1), delay=0),
+        robust(loss=LabelSmoothingLoss(0.2, [0.2, 0.3, 0.5])),
+        robust(loss=nn.CrossEntropyLoss, precision="bfloat16"),
+        robust(early_stopping=True, validation_fraction=0.2),
+        robust(callbacks="disable"),
+        adapted(),
+        adapted(noise_model="top_down", lr_schedule="constant"),
+        adapted(noise_matrix=pd.DataFrame(Q), early_stopping=True),
+        adapted(n_rounds=1, precision="float32"),
+    ],
+)
+def test_training_goes_on_as_if_nothing_had_happened(iris, through, clf):
+    X, y = iris
+    clf.fit(X, y)
+    loaded = through(clf)
+    assert type(loaded) is type(clf)
+    assert_same(clf, loaded, X)
+    assert loaded.history_ == clf.history_
+    assert loaded.n_iter_ == clf.n_iter_
+    np.testing.assert_array_equal(loaded.predict(X), clf.predict(X))
+    assert loaded.get_params().keys() == clf.get_params().keys()
+    assert_goes_on(clf, loaded, X, y)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss(iris, through, name):
+    clf = robust(loss=LOSSES[name](), delay=0, module__hidden_layer_sizes=(8,))
+    loaded = through(clf.fit(*iris))
+    assert repr(loaded.loss) == repr(clf.loss)
+    assert_goes_on(clf, loaded, *iris)
+
+
+def test_a_schedule_in_the_middle_of_its_epochs(iris, through):
+    X, y = iris
+    clf = robust(loss="piecewise_zero", c=0.2, delay=4)
+    clf.partial_fit(X, y, classes=[0, 1, 2])
+    loaded = through(clf)
+    for _ in range(5):
+        clf.partial_fit(X, y)
+        loaded.partial_fit(X, y)
+    robust_epochs = [False] * 3 + [True] * 3
+    assert loaded.history_[:, "robust"] == clf.history_[:, "robust"] == robust_epochs
+    assert_same(clf, loaded, X)
+
+
+def test_what_training_knew_of_the_classes_decides_on_the_next_epoch(iris, through):
+    """`delay="auto"` looks at the epoch before, which may be before the file."""
+    X, y = iris
+    clf = robust(loss="piecewise_zero", c=0.45, lr=0.003)
+    clf.partial_fit(X, y, classes=[0, 1, 2])
+    for _ in range(10):
+        loaded = through(clf).partial_fit(X, y)
+        clf.partial_fit(X, y)
+        assert loaded.history_[:, "robust"] == clf.history_[:, "robust"]
+    assert clf.history_[:2, "robust"] == [False, False]
+    assert clf.history_[-1, "robust"]
+    # Of a class that the last rows lack, it knows what it knew before.
+    some = y != 2
+    loaded = through(clf.partial_fit(X[some], y[some])).partial_fit(X, y)
+    assert loaded.history_[-1, "robust"]
+    assert_same(loaded, clf.partial_fit(X, y), X)
+
+
+@pytest.mark.parametrize("n_rounds", [0, 1])
+def test_a_matrix_that_the_gradient_learned(iris, through, n_rounds):
+    X, y = iris
+    clf = adapted(
+        noise_matrix="learn",
+        regularizer="trace",
+        warm_up=1,
+        max_epochs=4,
+        n_rounds=n_rounds,
+        warm_start=True,
+    ).fit(X, y)
+    loaded = through(clf)
+    for attribute in ("noise_matrix_", "noise_matrix_path_"):
+        np.testing.assert_array_equal(
+            getattr(loaded, attribute), getattr(clf, attribute)
+        )
+    np.testing.assert_array_equal(
+        loaded.predict_noisy_proba(X), clf.predict_noisy_proba(X)
+    )
+    layer, other = clf.net_.criterion_, loaded.net_.criterion_
+    assert layer.learn is other.learn is other.matrix.requires_grad is False
+    clf.fit(X, y)
+    loaded.fit(X, y)
+    assert_same(clf, loaded, X)
+    assert torch.equal(clf.net_.criterion_.matrix, loaded.net_.criterion_.matrix)
+
+
+@pytest.mark.filterwarnings("ignore:noise_model='backward' inverts")
+def test_the_backward_correction(iris, through):
+    X, y = iris
+    clf = adapted(noise_model="backward").fit(X, y)
+    assert_goes_on(clf, through(clf), X, y)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([3, 7, -1]),
+        np.array([3, 7, 9], dtype=np.uint8),
+        np.array([3, 7, 9], dtype=">i4"),
+        np.array([5.0, 1.0, 2.0]),
+        np.array(["cat", "dog", "épée"]),
+        np.array(["cat", "dog", "bee"], dtype=object),
+        np.array([False, True]),
+    ],
+    ids=lambda labels: labels.dtype.str,
+)
+def test_labels(iris, through, labels):
+    X, y = iris
+    clf = robust(max_epochs=1).fit(X, labels[y % len(labels)])
+    loaded = through(clf)
+    assert loaded.classes_.dtype == clf.classes_.dtype
+    assert loaded.classes_.tolist() == clf.classes_.tolist()
+    assert loaded.predict(X).dtype == clf.predict(X).dtype
+    assert loaded.predict(X).tolist() == clf.predict(X).tolist()
+
+
+def test_names_and_shapes_of_the_columns(iris, through):
+    X, y = iris
+    frame = pd.DataFrame(X, columns=["a", "b", "c", "d"])
+    loaded = through(robust(max_epochs=1).fit(frame, y))
+    assert loaded.feature_names_in_.tolist() == ["a", "b", "c", "d"]
+    assert loaded.feature_names_in_.dtype == object
+    assert loaded.n_features_in_ == 4
+    with pytest.raises(ValueError, match="feature names should match"):
+        loaded.predict(frame[["b", "a", "c", "d"]])
+    images = X.reshape(-1, 2, 2)
+    loaded = through(robust(max_epochs=1).fit(images, y))
+    with pytest.raises(ValueError, match=r"fitted on rows of shape \(2, 2\)"):
+        loaded.predict(np.zeros((3, 2, 3)))
+
+
+def test_metadata_requests(iris, through):
+    with config_context(enable_metadata_routing=True):
+        clf = adapted(max_epochs=1).set_fit_request(is_clean=True, sample_weight="w")
+    loaded = through(clf.fit(*iris))
+    assert loaded.get_metadata_routing().fit.requests == {
+        "is_clean": True,
+        "sample_weight": "w",
+    }
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"class_weight": {0: 1.0, 1: 2.0, 2: 0.5}},
+        {"class_weight": {0: np.float32(2), 1: 1, 2: 1}},
+        {"class_weight": "balanced"},
+        {"device": torch.device("cpu")},
+        {"optimizer__betas": (0.8, 0.99), "optimizer__eps": np.float64(1e-7)},
+        {"module__hidden_layer_sizes": [7, 5]},
+        {"gamma": np.float32(0.1), "loss": BlurryLoss, "delay": 0},
+        {"iterator_train": torch.utils.data.DataLoader},
+        {"module": sklearn_noisy.nn.MLP},
+        {"random_state": np.random.RandomState(3)},
+    ],
+    ids=str,
+)
+def test_parameters(iris, through, params):
+    clf = robust(max_epochs=1).set_params(**params).fit(*iris)
+    loaded = through(clf)
+    for name, value in params.items():
+        other = getattr(loaded, name) if hasattr(loaded, name) else loaded._kwargs[name]
+        assert type(other) is type(value)
+        if isinstance(value, np.random.RandomState):
+            assert other.randint(2**30) == value.randint(2**30)
+        else:
+            assert other == value
+        if isinstance(value, dict):
+            assert [*map(type, other)] == [*map(type, value)]
+            assert [*map(type, other.values())] == [*map(type, value.values())]
+    assert_same(clf, loaded, iris[0])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        (1, (2.5, None), [True, "x"]),
+        [float("inf"), -float("inf"), -0.0, 1e-310, 10**30],
+        {1: "a", "1": "b", (2, 3): {None: 4}, False: 5, 0.5: []},
+        np.arange(6.0).reshape(2, 3),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.array(3.5),
+        np.zeros((0, 4), dtype=np.float16),
+        np.array([["a", "bc"], ["d", ""]]),
+        np.array([1, "a", None, (1, 2)], dtype=object),
+        np.int8(5),
+        np.str_("x"),
+        np.bool_(True),
+        torch.device("cuda:1"),
+        torch.bfloat16,
+        '\ud800 \0 " \\ é',
+    ],
+    ids=str,
+)
+def test_values_come_back_with_their_types(iris, through, value):
+    """`module__<name>` of a module that takes anything."""
+
+    class Takes(Net):
+        def __init__(self, anything, **sizes):
+            super().__init__(4, 3)
+
+    clf = robust(Takes, module__anything=value, max_epochs=1).fit(*iris)
+    back = through(clf, module=Takes).get_params()["module__anything"]
+    assert type(back) is type(value)
+    assert repr(back) == repr(value)
+    if isinstance(value, np.ndarray):
+        assert back.dtype == value.dtype
+        assert back.strides == value.strides
+
+
+def test_a_nan_comes_back(iris, through):
+    clf = robust(max_epochs=1).fit(*iris).set_params(gamma=float("nan"))
+    assert np.isnan(through(clf).gamma)
+
+
+@pytest.mark.parametrize(
+    "labels", [["a", "b", "c"], np.array([1, 2, 3], dtype=np.int16), [5.0, 6.0, 7.0]]
+)
+def test_frames(iris, through, labels):
+    X, y = iris
+    names = np.asarray(labels)
+    frame = pd.DataFrame(Q, index=labels, columns=labels).iloc[::-1]
+    frame = frame.astype({labels[0]: np.float32})
+    clf = adapted(noise_matrix=frame, max_epochs=1).fit(X, names[y])
+    loaded = through(clf)
+    pd.testing.assert_frame_equal(loaded.noise_matrix, frame)
+    assert_goes_on(clf, loaded, X, names[y])
+
+
+# NoiseMatrixEstimator
+
+
+@pytest.fixture(scope="module")
+def partly_clean(iris):
+    return {"is_clean": np.arange(150) % 3 == 0}
+
+
+def attributes(estimator):
+    return {name: v for name, v in vars(estimator).items() if name.endswith("_")}
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"method": "inverse"}, {"allowed": np.ones((3, 3), bool), "n_bootstrap": 3}],
+)
+def test_noise_matrix_estimator(iris, partly_clean, through, params):
+    inner = robust(max_epochs=2)
+    estimator = NoiseMatrixEstimator(inner, cv=2, random_state=0, **params)
+    estimator.fit(*iris, **partly_clean)
+    loaded = through(estimator)
+    assert attributes(loaded).keys() == attributes(estimator).keys()
+    for name, value in attributes(estimator).items():
+        np.testing.assert_array_equal(getattr(loaded, name), value)
+        assert type(getattr(loaded, name)) is type(value)
+    assert loaded.estimator.get_params() == inner.get_params()
+    loaded.fit(*iris, **partly_clean)
+    np.testing.assert_array_equal(loaded.noise_matrix_, estimator.noise_matrix_)
+
+
+def test_an_estimator_of_others_is_given_back(iris, partly_clean, through, path):
+    estimator = NoiseMatrixEstimator(LogisticRegression(C=0.1), cv=2)
+    estimator.fit(*iris, **partly_clean)
+    with pytest.raises(TypeError, match=r"estimator=LogisticRegression\(C=0.1\) ca"):
+        save(estimator, path)
+    assert not path.exists()
+    other = LogisticRegression(C=0.1)
+    loaded = through(estimator, omit=("estimator",), estimator=other)
+    assert loaded.estimator is other
+    np.testing.assert_array_equal(loaded.noise_matrix_, estimator.noise_matrix_)
+
+
+def test_an_estimator_inside_a_classifier(iris, partly_clean, through, path):
+    spec = NoiseMatrixEstimator(LogisticRegression(), cv=2)
+    clf = adapted(noise_matrix=spec, max_epochs=2).fit(*iris, **partly_clean)
+    with pytest.raises(TypeError, match=r"estimator=LogisticRegression\(\) cannot"):
+        save(clf, path)
+    loaded = through(clf, omit=("estimator",), estimator=LogisticRegression())
+    assert_same(clf, loaded, iris[0])
+    assert loaded.noise_matrix.cv == 2
+    np.testing.assert_array_equal(
+        loaded.noise_matrix_estimator_.confusion_clean_,
+        clf.noise_matrix_estimator_.confusion_clean_,
+    )
+
+
+@pytest.mark.parametrize("module", [Net, Net(4, 3)])
+def test_an_estimated_matrix_with_a_module_of_ones_own(
+    iris, partly_clean, through, module
+):
+    """The same module is a parameter of three estimators in the file."""
+    clf = adapted(noise_matrix="estimate", module=module, max_epochs=2)
+    clf.fit(*iris, **partly_clean)
+    loaded = through(clf, module=module)
+    assert_same(clf, loaded, iris[0])
+    assert loaded.noise_matrix_estimator_.estimator.module is module
+
+
+# Modules and other parameters that are given back
+
+
+@pytest.mark.parametrize(
+    ("module", "given", "params"),
+    [
+        (Net, Net, {"module__width": 5}),
+        (Net(4, 3), Net(4, 3), {}),
+        (Net(4, 3), Net, {}),
+        (lambda n_features, n_classes: Net(n_features, n_classes), Net, {}),
+        (Lazy, Lazy, {}),
+        (Net, Net, {"precision": "float64"}),
+    ],
+)
+def test_a_module_of_ones_own(iris, through, module, given, params):
+    X, y = iris
+    clf = robust(module, **params).fit(X, y)
+    loaded = through(clf, module=given)
+    assert_goes_on(clf, loaded, X, y)
+
+
+def test_a_module_that_is_forgotten(iris, path):
+    save(robust(Net).fit(*iris), path)
+    with pytest.raises(
+        TypeError, match=r"saved without module, which was .*\.Net: give it, load\("
+    ):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (lambda: Net(4, 3, width=9), r"'layers\.1\.weight' is .*\(9, 4\), in the file"),
+        (lambda: Net(4, 3).double(), r"torch.float64 of shape \(8, 4\), in the file"),
+        (lambda: nn.Linear(4, 3), r"the file lacks 'weight'; .*module has no 'layers"),
+        (lambda: nn.Linear(4, 2), r"module must return logits of shape"),
+        (lambda: nn.Linear(5, 3), r"cannot be multiplied"),
+        (lambda width: None, r"missing 1 required positional argument: 'width'"),
+    ],
+)
+def test_another_module(iris, path, module, reason):
+    save(robust(Net).fit(*iris), path)
+    with pytest.raises(ValueError, match=reason) as caught:
+        load(path, module=module)
+    assert not isinstance(caught.value, InvalidFileError)
+    assert "Net, does not go with module=" in str(caught.value)
+
+
+def test_what_is_not_missing_is_not_taken(iris, path):
+    save(robust().fit(*iris), path)
+    with pytest.raises(TypeError, match="load got module, but the file was saved with"):
+        load(path, module=Net)
+    with pytest.raises(TypeError, match=r"load got lr.*set_params afterwards"):
+        load(path, lr=0.1)
+
+
+def test_parameters_that_are_left_out(iris, through, path):
+    X, y = iris
+    clf = robust(
+        loss=OwnLoss,
+        loss__scale=2.0,
+        callbacks=[("clip", GradientNormClipping(0.5))],
+        callbacks__clip__gradient_clip_value=0.1,
+    ).fit(X, y)
+    with pytest.raises(TypeError, match=r"callbacks=\[.*omit=\('callbacks',\)"):
+        save(clf, path)
+    with pytest.raises(TypeError, match=r"loss=<class .*OwnLoss'> cannot be kept"):
+        save(clf, path, omit=("callbacks",))
+    save(clf, path, omit=("loss", "callbacks"))
+    with pytest.raises(TypeError, match=r"without callbacks, which was \[\('clip'"):
+        load(path, loss=OwnLoss)
+    loaded = load(path, loss=OwnLoss, callbacks=clf.callbacks)
+    assert loaded.net_.criterion_.loss.scale == 2
+    assert_goes_on(clf, loaded, X, y)
+
+
+def test_an_activation_that_is_a_function(iris, through):
+    def activation():
+        return nn.ELU(0.5)
+
+    clf = robust(module__activation=activation).fit(*iris)
+    omit = ("module__activation",)
+    loaded = through(clf, omit=omit, module__activation=activation)
+    assert_goes_on(clf, loaded, *iris)
+
+
+@pytest.mark.parametrize("name", ["compile__backend", "torch_load_kwargs"])
+def test_what_names_code_is_never_in_a_file(iris, path, name):
+    clf = robust(max_epochs=1, **{name: "eager"}).fit(*iris)
+    with pytest.raises(TypeError, match=f"{name}='eager' cannot be kept in a file"):
+        save(clf, path)
+    save(clf, path, omit=(name,))
+    assert load(path, **{name: "aot_eager"}).get_params()[name] == "aot_eager"
+
+
+@pytest.mark.parametrize("value", [lambda epoch: 1, {1, 2}, b"bytes", 1j, Net(1, 1)])
+def test_a_value_that_json_cannot_hold(iris, path, value):
+    clf = robust(max_epochs=1).fit(*iris).set_params(random_state=value)
+    with pytest.raises(TypeError, match=r"(?s)random_state=.* cannot be kept in"):
+        save(clf, path)
+    assert not path.exists()
+
+
+def test_bad_calls_of_save(iris, path):
+    clf = robust(max_epochs=1)
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        save(clf, path)
+    with pytest.raises(NotFittedError):
+        save(NoiseMatrixEstimator(), path)
+    clf.fit(*iris)
+    with pytest.raises(ValueError, match="omit names 'losses'"):
+        save(clf, path, omit=("losses", "callbacks"))
+    with pytest.raises(TypeError, match="omit must be a tuple of names"):
+        save(clf, path, omit="callbacks")
+    with pytest.raises(TypeError, match="estimator must be one of RobustLoss"):
+        save(make_pipeline(clf), path)
+    clf.set_params(module=Net)
+    with pytest.raises(ValueError, match="cannot be put together again"):
+        save(clf, path)
+    assert not path.exists()
+
+
+def test_loading_leaves_the_global_generators_alone(iris, path):
+    save(robust(Net).fit(*iris), path)
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist()
+    load(path, module=Net)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.random.get_state()[1].tolist() == before[1]
+
+
+# Devices
+
+
+@pytest.fixture
+def trained_elsewhere(iris):
+    """As a net from a GPU, on a machine without one."""
+    clf = robust(device="cuda" if torch.cuda.is_available() else "cpu").fit(*iris)
+    if not torch.cuda.is_available():
+        clf.set_params(device="cuda")
+        clf.net_.device = "cuda"
+    return clf
+
+
+def test_a_net_from_a_gpu(iris, path, trained_elsewhere):
+    X, y = iris
+    save(trained_elsewhere, path)
+    if torch.cuda.is_available():
+        loaded = load(path)
+        assert next(loaded.module_.parameters()).is_cuda
+        assert_goes_on(trained_elsewhere, loaded, X, y)
+        return
+    with pytest.warns(UserWarning, match="'cuda', which is not here") as caught:
+        loaded = load(path)
+    assert len(caught) == 1
+    trained_elsewhere.net_.device = "cpu"
+    assert_same(trained_elsewhere, loaded, X)
+    with pytest.raises(DeviceNotAvailableError, match="device='cuda' was asked for"):
+        loaded.fit(X, y)
+    assert_same(trained_elsewhere, loaded, X)
+
+
+# The file
+
+
+@pytest.fixture
+def saved(iris, path):
+    clf = robust(max_epochs=1, module__hidden_layer_sizes=(4,)).fit(*iris)
+    save(clf, path)
+    return clf
+
+
+def test_the_file_is_a_safetensors_file_without_pickle(saved, path):
+    with safetensors.safe_open(path, "pt") as file:
+        weights = file.get_tensor("net_.module.layers.1.weight")
+        metadata = file.metadata()
+        assert "classes_" in [*file.keys()]
+    assert torch.equal(weights, saved.module_.layers[1].weight)
+    document = json.loads(metadata["document"])
+    assert document["versions"]["torch"] == torch.__version__
+    assert {*document["versions"]} == {
+        *("sklearn_noisy", "torch", "scikit-learn", "skorch", "numpy")
+    }
+    with pytest.raises(pickle.UnpicklingError):
+        pickle.loads(path.read_bytes())
+    with pytest.raises(ValueError, match="opcode"):
+        list(pickletools.genops(path.read_bytes()))
+
+
+def test_every_changed_byte_is_noticed(saved, path):
+    content = path.read_bytes()
+    n_header = int.from_bytes(content[:8], "little")
+    rng = np.random.RandomState(0)
+    places = [*range(8), *range(8 + n_header - 9, 8 + n_header + 9), len(content) - 1]
+    places += [content.index(b"sha256") + 20, content.index(b"kind") + 10]
+    places += rng.randint(len(content), size=200).tolist()
+    for place in places:
+        changed = bytearray(content)
+        changed[place] ^= 1 << rng.randint(8)
+        path.write_bytes(changed)
+        with pytest.raises(InvalidFileError, match="model"):
+            load(path)
+    path.write_bytes(content)
+    assert load(path).classes_.tolist() == [0, 1, 2]
+
+
+def test_a_file_that_is_cut_off(saved, path):
+    content = path.read_bytes()
+    for size in [1, 7, 8, 9, 100, len(content) // 2, len(content) - 1]:
+        path.write_bytes(content[:size])
+        with pytest.raises(InvalidFileError, match=r"cut off|not a file that"):
+            load(path)
+    path.write_bytes(b"")
+    with pytest.raises(InvalidFileError, match="is empty"):
+        load(path)
+    path.write_bytes(content + b"\0")
+    with pytest.raises(InvalidFileError, match="checksum"):
+        load(path)
+    with pytest.raises(FileNotFoundError):
+        load(path.with_name("nothing"))
+
+
+def test_other_files(saved, path):
+    class Runs:
+        def __reduce__(self):
+            return os.mkdir, (str(path) + ".was_run",)
+
+    for protocol in (2, 5):
+        path.write_bytes(pickle.dumps(Runs(), protocol=protocol))
+        with pytest.raises(InvalidFileError, match="is a pickle; it was not read"):
+            load(path)
+    joblib.dump(Runs(), path)
+    with pytest.raises(InvalidFileError, match="is a pickle"):
+        load(path)
+    joblib.dump(Runs(), path, compress=3)
+    with pytest.raises(InvalidFileError, match=r"joblib\.dump does"):
+        load(path)
+    torch.save({}, path)
+    with pytest.raises(InvalidFileError, match=r"as torch\.save"):
+        load(path)
+    path.write_text("A text, and not a short one.")
+    with pytest.raises(InvalidFileError, match="is not a file that"):
+        load(path)
+    safetensors.torch.save_file({"a": torch.ones(2)}, path)
+    with pytest.raises(InvalidFileError, match="not one that sklearn_noisy.save wrote"):
+        load(path)
+    assert not os.path.exists(str(path) + ".was_run")
+    assert issubclass(InvalidFileError, ValueError)
+
+
+def test_a_newer_format(saved, path):
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"format":"1"', b'"format":"2"', 1))
+    with pytest.raises(InvalidFileError, match=r"has format 2, written by.* up to 1"):
+        load(path)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(iris, saved, path):
+    before = path.read_bytes()
+    with pytest.raises(TypeError, match="bytes-like"):
+        persisted_file.write_whole(path, "fails when the new file is open already")
+    assert path.read_bytes() == before
+    folder = path.with_name("folder")
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError):
+        save(saved, folder)
+    assert {*os.listdir(path.parent)} == {path.name, "folder"}
+    link = path.with_name("link")
+    link.symlink_to(path)
+    save(saved.partial_fit(*iris), link)
+    assert link.is_symlink()
+    assert path.read_bytes() != before
+    assert_same(load(path), saved, iris[0])
+
+
+# A file from a stranger: its checksum is right, what it says is not
+
+
+def find(node, tag):
+    """The first object {tag: …} in a document."""
+    if isinstance(node, dict):
+        if tag in node:
+            return node
+        node = list(node.values())
+    if isinstance(node, list):
+        return next(filter(None, (find(entry, tag) for entry in node)), None)
+    return None
+
+
+def name_class(*names):
+    return lambda document: find(document, "class").update({"class": list(names)})
+
+
+def set_param(name, value):
+    def change(document):
+        params = document["estimator"]["params"]
+        params[:] = [[n, value if n == name else v] for n, v in params]
+
+    return change
+
+
+def set_attribute(name, value):
+    return lambda document: document["estimator"]["attributes"].append([name, value])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (set_param("optimizer", {"class": ["os", "system"]}), "names os.system, which"),
+        (set_param("optimizer", {"class": ["torch", "load"]}), "names torch.load"),
+        (set_param("optimizer", {"class": ["torch.optim", "sys"]}), "torch.optim.sys"),
+        (set_param("loss", {"class": ["torch.nn", "functional"]}), "nn.functional"),
+        (set_param("loss", {"class": ["torch.utils.data", "Dataset"]}), "data.Dataset"),
+        (set_param("loss", {"class": ["tests.test_persistence", "Net"]}), "Net, which"),
+        (set_param("loss", {"class": ["torch.nn.modules.linear", "Linear"]}), "Linear"),
+        (set_param("loss", {"loss": ["os.system", {"dict": []}]}), "os.system"),
+        (set_param("lr", {"pickle": "gASVAAAA"}), "the kind 'pickle' are unknown"),
+        (set_param("lr", {"array": {"dtype": "O", "tensor": "classes_"}}), "object"),
+        (set_param("lr", {"tensor": "nowhere"}), "nowhere"),
+        (set_param("lr", {"left_out": "code"}), "code"),
+        (set_param("lr", {"float": "1", "str": "2"}), "too many values"),
+        (set_param("device", {"device": "python"}), "python"),
+        (
+            lambda d: d["estimator"]["params"].append(["compile__backend", "mine"]),
+            "it sets compile__backend",
+        ),
+        (set_param("lr", {"dtype": "load"}), "save never wrote"),
+        (set_attribute("predict", 3), "an attribute 'predict'"),
+        (set_attribute("__class__", 3), "an attribute '__class__'"),
+        (set_attribute("_check_parameters", 3), "attribute '_check_parameters'"),
+        (set_attribute("history_", 3), "an attribute 'history_'"),
+        (set_attribute("net_", 3), "an attribute 'net_'"),
+        (lambda d: d["estimator"].update({"class": "Popen"}), "names Popen, which"),
+        (lambda d: d["estimator"].update({"class": ["os"]}), "unhashable"),
+        (lambda d: d["estimator"].pop("net"), "'net'"),
+        (lambda d: d["estimator"]["net"].pop("training"), "'training'"),
+        (lambda d: d.pop("estimator"), "'estimator'"),
+        (lambda d: d.pop("left_out"), "'left_out'"),
+        (
+            lambda d: d["estimator"].update(
+                requests={"dict": [["pickle", {"dict": []}]]}
+            ),
+            "metadata of 'pickle'",
+        ),
+    ],
+)
+def test_names_in_a_file_run_and_import_nothing(saved, path, change, reason):
+    document, tensors = persisted_file.unpack(path.read_bytes(), "")
+    change(document)
+    path.write_bytes(persisted_file.pack(document, tensors))
+    with pytest.raises(InvalidFileError, match=reason):
+        load(path)
+
+
+def test_a_class_that_torch_does_not_define(iris, saved, path, monkeypatch):
+    """Somebody's patch of torch.nn is not torch's."""
+    monkeypatch.setattr(torch.nn, "Net", Net, raising=False)
+    document, tensors = persisted_file.unpack(path.read_bytes(), "")
+    set_param("loss", {"class": ["torch.nn", "Net"]})(document)
+    path.write_bytes(persisted_file.pack(document, tensors))
+    with pytest.raises(InvalidFileError, match=r"names torch\.nn\.Net, which is none"):
+        load(path)
+
+
+def test_documents_that_are_no_documents(saved, path):
+    for document in ([], None, "text", {"left_out": {}, "estimator": {"dict": 3}}):
+        path.write_bytes(persisted_file.pack(document, {}))
+        with pytest.raises(InvalidFileError, match="holds what save never wrote"):
+            load(path)
+    # Deeper than Python's parser goes: as the header, then as the document.
+    deep = b'{"a":' + b"[" * 100_000
+    path.write_bytes(len(deep).to_bytes(8, "little") + deep)
+    with pytest.raises(InvalidFileError, match=r"header .* is damaged"):
+        load(path)
+    metadata = {"kind": "sklearn_noisy", "format": "1", "document": "[" * 100_000}
+    content = safetensors.torch.save({}, {**metadata, "sha256": "0" * 64})
+    digest = hashlib.sha256(content).hexdigest().encode()
+    path.write_bytes(content.replace(b"0" * 64, digest, 1))
+    with pytest.raises(InvalidFileError, match="is not a valid file: .*recursion"):
+        load(path)
+
+
+def test_weights_of_another_shape(saved, path):
+    document, tensors = persisted_file.unpack(path.read_bytes(), "")
+    tensors["net_.module.layers.1.weight"] = torch.zeros(5, 4)
+    path.write_bytes(persisted_file.pack(document, tensors))
+    with pytest.raises(InvalidFileError, match=r"is .*\(4, 4\), in the file.*\(5, 4\)"):
+        load(path)
+
+
+def test_joblib_still_works(iris, tmp_path):
+    clf = robust().fit(*iris)
+    joblib.dump(clf, tmp_path / "clf")
+    assert_goes_on(clf, joblib.load(tmp_path / "clf"), *iris)
