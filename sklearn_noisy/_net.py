@@ -267,6 +267,7 @@ class NoisyLabelNet(NeuralNetClassifier):
             },
             "history": self.history_.to_list(),
             "given": given,
+            "round": self.round_,
         }
 
     def load_training_state(self, state):
@@ -287,6 +288,7 @@ class NoisyLabelNet(NeuralNetClassifier):
                 setattr(callback, attribute, state["callbacks"][name][attribute])
         self.history_ = History(state["history"])
         self.given_ = state["given"]
+        self.round_ = state["round"]
 
     def _kept_of_callbacks(self):
         """Name, callback and the attributes that it needs to go on."""

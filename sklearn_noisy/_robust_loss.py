@@ -185,6 +185,10 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         self._store_kwargs(kwargs)
 
     def _make_criterion(self):
+        return ScheduledLoss(self._make_loss(len(self.classes_)))
+
+    def _make_loss(self, n_classes):
+        """The robust loss, with its parameters."""
         params = self._params_for("loss")
         loss = (
             LOSSES.get(self.loss, self.loss)
@@ -203,7 +207,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
                         f"them (got {getattr(self, name)!r} and {params[name]!r})."
                     )
                 params[name] = getattr(self, name)
-        return ScheduledLoss(make_loss(self.loss, len(self.classes_), **params))
+        return make_loss(self.loss, n_classes, **params)
 
     def _criterion_state(self):
         criterion = self.net_.criterion_

@@ -3,7 +3,6 @@
 import copy
 import inspect
 from collections.abc import Mapping
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -144,10 +143,9 @@ class LossDisplay:
         if n_classes is None:
             n_classes = len(getattr(estimator, "classes_", range(10)))
         check_scalar(n_classes, "n_classes", int, min_val=2)
-        # Of a criterion, the data decide nothing but the number of classes.
-        criterion = estimator._make_criterion(SimpleNamespace(n_classes=n_classes))
-        losses = ["cross_entropy", criterion.loss]
-        same = _name(criterion.loss) == "cross_entropy"
+        loss = estimator._make_loss(n_classes)
+        losses = ["cross_entropy", loss]
+        same = _name(loss) == "cross_entropy"
         return cls.from_losses(losses[same:], n_classes=n_classes, ax=ax, **plot_params)
 
     def plot(self, ax=None, *, gradient="probability"):
