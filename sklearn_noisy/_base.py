@@ -15,6 +15,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_noisy._checkpoint import NoCheckpoint, checkpointed
 from sklearn_noisy._data import (
     TrainingData,
     check_is_clean,
@@ -52,6 +53,9 @@ PROBE_ROWS = 16
 
 class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator):
     """Base of the classifiers; see :class:`RobustLossClassifier`."""
+
+    # Of the fit that is under way.
+    _checkpoint = NoCheckpoint()
 
     # What a file keeps beside the attributes that end with an underscore.
     _private_state = ("_rng", "_row_shape")
@@ -215,12 +219,16 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                     "warm_start=True goes on with the classes of the first fit, "
                     f"{self.classes_.tolist()}; y holds {data.classes.tolist()}."
                 )
-            train, valid = self._split(data, self._start(go_on))
-            if go_on:
-                self._run(self.net_, train, valid, self.max_epochs)
-            else:
-                self.classes_ = data.classes
-                self._train(data, train, valid)
+            self._start(go_on)
+            with checkpointed(self, data, go_on) as self._checkpoint:
+                self._checkpoint.share_generator(self._rng)
+                train, valid = self._split(data, self._rng)
+                if go_on:
+                    self._run(self.net_, train, valid, self.max_epochs)
+                else:
+                    self.classes_ = data.classes
+                    self._train(data, train, valid)
+            del self._checkpoint
             self._after_training()
         return self
 
@@ -466,6 +474,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 rows,
                 None if valid is None else self._rows(valid, training=False),
                 epochs,
+                self._checkpoint.stage(),
             )
 
     def _rows(self, data, *, training=True):

@@ -7,7 +7,6 @@ for callbacks that nobody listens with.
 
 import copy
 import inspect
-import math
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -17,14 +16,14 @@ import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EpochTimer, PrintLog
 from skorch.exceptions import DeviceWarning
-from skorch.history import History
 from skorch.utils import is_dataset, to_device
 
+from sklearn_noisy._epochs import callback_progress, resume_callback
 from sklearn_noisy.exceptions import TrainingDivergedError
 from sklearn_noisy.losses import log_softmax
 from sklearn_noisy.nn import Rows, TensorBatches, check_weights, floating_dtype
 
-__all__ = ["BestEpoch", "NoisyLabelNet", "OneCycle", "is_worse", "with_batches"]
+__all__ = ["NoisyLabelNet", "with_batches"]
 
 # Rows per batch when nothing is trained: no gradient, so memory is no concern.
 PREDICTION_BATCH_SIZE = 1024
@@ -61,142 +60,6 @@ def with_batches(settings):
     return settings
 
 
-def is_worse(losses, others):
-    """Whether losses are higher than others of the same rows by a standard error.
-
-    Parameters
-    ----------
-    losses, others : tensors of shape (n_samples,)
-        Loss times weight of each row.
-    """
-    difference = losses - others
-    return bool(difference.mean() > difference.std() / len(difference) ** 0.5)
-
-
-class BestEpoch(Callback):
-    """Keep the weights of the best epoch on the validation rows; stop in time.
-
-    The best epoch has the highest weighted accuracy on the given labels, among
-    equals the lowest loss. Training stops when for `patience` epochs neither
-    the best accuracy nor the lowest loss was beaten: on few rows accuracy moves
-    in steps while the loss still falls. Without validation rows it does nothing.
-
-    Parameters
-    ----------
-    patience : int or None
-        In epochs; None never stops.
-    first_epoch : int, default=1
-        Patience is counted from this epoch on at the earliest.
-    by : {"accuracy", "loss"}, default="accuracy"
-        ``"loss"`` takes the last epoch whose loss is within a standard error of the
-        lowest (of the difference, row by row): right where the loss knows how the
-        labels were made wrong, and where later epochs are better trained.
-
-    Attributes
-    ----------
-    best_epoch_ : int
-        Counted from 1.
-    best_losses_ : tensor of shape (n_validation_rows,)
-        Of the epoch that was kept.
-    """
-
-    # What a file keeps of it.
-    KEPT = ("best_epoch_",)
-
-    def __init__(self, patience, first_epoch=1, by="accuracy"):
-        self.patience = patience
-        self.first_epoch = first_epoch
-        self.by = by
-
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Start to compare anew: the validation rows may be others."""
-        self.best_epoch_ = None
-        self.best_score_ = (-np.inf, -np.inf)
-        self.best_losses_ = self.lowest_losses_ = None
-        self.lowest_loss_ = np.inf
-        self.last_gain_ = len(net.history)
-        self.robust_ = None
-        self.state_ = None
-
-    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Compare this epoch with the best one so far."""
-        if dataset_valid is None:
-            return
-        row = net.history[-1]
-        epoch, accuracy, loss = row["epoch"], row["valid_acc"], row["valid_loss"]
-        if row.get("robust") != self.robust_:
-            # Another loss: its values do not compare, and it gets its time.
-            self.robust_ = row.get("robust")
-            self.lowest_loss_ = np.inf
-            self.best_score_ = (self.best_score_[0], -np.inf)
-        if self._is_best(net, accuracy, loss):
-            self.best_score_ = (accuracy, -loss)
-            self.best_epoch_ = self.last_gain_ = epoch
-            self.best_losses_ = net.validation_losses_
-            self.state_ = copy.deepcopy(
-                (net.module_.state_dict(), net.criterion_.state_dict())
-            )
-        if loss < self.lowest_loss_:
-            self.lowest_loss_ = loss
-            self.lowest_losses_ = net.validation_losses_
-            self.last_gain_ = epoch
-        if self.patience is None:
-            return
-        since = max(self.last_gain_, self.first_epoch - 1)
-        net.stop_training_ = epoch - since >= self.patience
-
-    def _is_best(self, net, accuracy, loss):
-        if self.by == "accuracy":
-            return (accuracy, -loss) > self.best_score_
-        return loss < self.lowest_loss_ or not is_worse(
-            net.validation_losses_, self.lowest_losses_
-        )
-
-    def on_train_end(self, net, X=None, y=None, **kwargs):
-        """Put the best weights back."""
-        if self.state_ is not None:
-            net.module_.load_state_dict(self.state_[0])
-            net.criterion_.load_state_dict(self.state_[1])
-            self.state_ = None
-        self.lowest_losses_ = net.validation_losses_ = None
-
-
-class OneCycle(Callback):
-    """Learning rate that rises to the one that was set, then falls to zero.
-
-    A cosine up in the first 30 % of the epochs of a training, a cosine down in the
-    others; the rate is constant within an epoch. A single epoch is no cycle.
-    """
-
-    RISE = 0.3
-    # Of the highest rate, at the start.
-    START = 0.04
-
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """A new cycle begins."""
-        self.start_ = len(net.history)
-        self.peaks_ = [group["lr"] for group in net.optimizer_.param_groups]
-
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Rate of the middle of this epoch."""
-        if net.planned_epochs_ == 1:
-            return
-        done = (len(net.history) - self.start_ - 0.5) / net.planned_epochs_
-        if done < self.RISE:
-            wave = (1 - math.cos(math.pi * done / self.RISE)) / 2
-            factor = self.START + (1 - self.START) * wave
-        else:
-            fall = min(1.0, (done - self.RISE) / (1 - self.RISE))
-            factor = (1 + math.cos(math.pi * fall)) / 2
-        for group, peak in zip(net.optimizer_.param_groups, self.peaks_, strict=True):
-            group["lr"] = factor * peak
-
-    def on_train_end(self, net, X=None, y=None, **kwargs):
-        """What was set is set again, for a training that goes on."""
-        for group, peak in zip(net.optimizer_.param_groups, self.peaks_, strict=True):
-            group["lr"] = peak
-
-
 class NoisyLabelNet(NeuralNetClassifier):
     """A skorch net that trains on weighted :class:`Rows`.
 
@@ -211,8 +74,9 @@ class NoisyLabelNet(NeuralNetClassifier):
     interrupted_ = False
     # Loss times weight of each validation row in the last epoch.
     validation_losses_ = None
-    # Epochs of the training that is under way.
+    # Of the training that is under way.
     planned_epochs_ = None
+    done_epochs_ = None
     # A list while somebody wants to know what training gives the given labels.
     given_ = None
     # What the encoded labels stand for, ndarray of shape (n_classes,).
@@ -286,7 +150,8 @@ class NoisyLabelNet(NeuralNetClassifier):
         for name, callback, kept in self._kept_of_callbacks():
             for attribute in kept:
                 setattr(callback, attribute, state["callbacks"][name][attribute])
-        self.history_ = History(state["history"])
+        # In place: nets that train one after another share it.
+        self.history_[:] = state["history"]
         self.given_ = state["given"]
         self.round_ = state["round"]
 
@@ -296,8 +161,36 @@ class NoisyLabelNet(NeuralNetClassifier):
             if kept := getattr(callback, "KEPT", ()):
                 yield name, callback, kept
 
-    def train(self, rows, validation_rows=None, epochs=None):
+    def progress(self):
+        """How far the training under way has come; :meth:`train_by_epoch` takes it.
+
+        Returns
+        -------
+        dict
+            More than :meth:`training_state`, which is for a training that ended.
+        """
+        return {
+            "state": self.training_state(),
+            "criterion": self.criterion_.progress(),
+            "callbacks": {name: callback_progress(cb) for name, cb in self.callbacks_},
+            "validation_losses": self.validation_losses_,
+            "stop": self.stop_training_,
+            "epochs": self.done_epochs_,
+        }
+
+    def _resume(self, progress):
+        self.load_training_state(progress["state"])
+        self.criterion_.resume(progress["criterion"])
+        for name, callback in self.callbacks_:
+            resume_callback(callback, progress["callbacks"][name])
+        self.validation_losses_ = progress["validation_losses"]
+        self.stop_training_ = progress["stop"]
+        self.done_epochs_ = progress["epochs"]
+
+    def train(self, rows, validation_rows=None, epochs=None, stage=None):
         """Train on `rows`, from the present weights on.
+
+        With a `stage` of a checkpoint, from where it stands, and it is kept.
 
         An interrupt (Ctrl-C) ends the training early, with what was reached.
 
@@ -308,14 +201,16 @@ class NoisyLabelNet(NeuralNetClassifier):
         """
         self.interrupted_ = False
         try:
-            for _ in self.train_by_epoch(rows, validation_rows, epochs):
-                pass
+            progress = None if stage is None else stage.load()
+            for _ in self.train_by_epoch(rows, validation_rows, epochs, progress):
+                if stage is not None:
+                    stage.save(self.progress())
         except KeyboardInterrupt:
             self.interrupted_ = True
             self.notify("on_train_end", X=rows, y=None)
         return self
 
-    def train_by_epoch(self, rows, validation_rows=None, epochs=None):
+    def train_by_epoch(self, rows, validation_rows=None, epochs=None, progress=None):
         """The same as a generator that yields after each epoch."""
         self.check_training_readiness()
         datasets = {"dataset_train": rows, "dataset_valid": validation_rows}
@@ -323,17 +218,19 @@ class NoisyLabelNet(NeuralNetClassifier):
         valid = None if validation_rows is None else self.get_iterator(validation_rows)
         self.stop_training_ = False
         self.planned_epochs_ = self.max_epochs if epochs is None else epochs
+        self.done_epochs_ = 0
         self.notify("on_train_begin", X=rows, y=None)
-        for _ in range(self.planned_epochs_):
+        if progress is not None:
+            self._resume(progress)
+        while self.done_epochs_ < self.planned_epochs_ and not self.stop_training_:
             self.notify("on_epoch_begin", **datasets)
             if self.round_ is not None:
                 self.history.record("round", self.round_)
             self.run_single_epoch(batches, True, "train", self.train_step)
             self.run_single_epoch(valid, False, "valid", self.validation_step)
             self.notify("on_epoch_end", **datasets)
+            self.done_epochs_ += 1
             yield
-            if self.stop_training_:
-                break
         self.notify("on_train_end", X=rows, y=None)
 
     def check_data(self, X, y=None):

@@ -115,6 +115,11 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
     callbacks : list of skorch callbacks, "disable" or None, default=None
         They are cloned for every net that may become `net_`. ``"disable"`` also
         turns off the learning-rate cycle and the choice of the best epoch.
+    checkpoint : str, path-like or None, default=None
+        Folder for a file that every epoch replaces, named by a hash of the parameters
+        and the data. If ``fit`` is killed and called again, it goes on there, to the
+        same model (bit for bit on the CPU); a ``fit`` that ended removes its files.
+        They are pickles: the folder should be yours alone.
     random_state : int, RandomState instance or None, default=None
         Seeds the initial weights, the order of the rows, dropout and the
         held-out rows. Global generators are left as they were.
@@ -220,6 +225,7 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
         class_weight=None,
         warm_start=False,
         callbacks=None,
+        checkpoint=None,
         random_state=None,
         verbose=0,
         **kwargs,
@@ -251,6 +257,7 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
         self.class_weight = class_weight
         self.warm_start = warm_start
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
         self._store_kwargs(kwargs)

@@ -13,7 +13,7 @@ from scipy.special import softmax
 from skorch.callbacks import Callback
 
 from sklearn_noisy._cross_fit import stratified_folds
-from sklearn_noisy._net import BestEpoch, OneCycle
+from sklearn_noisy._epochs import BestEpoch, OneCycle
 from sklearn_noisy.nn import NoiseLayer
 from sklearn_noisy.noise import (
     confident_noise_matrix,
@@ -126,10 +126,14 @@ class Folds:
         Of each training.
     one_cycle : bool
         Whether the learning rate goes through a cycle in :meth:`learn`.
+    checkpoint : Checkpoint or NoCheckpoint
     """
 
-    def __init__(self, data, n_folds, make_net, make_rows, max_epochs, one_cycle):
+    def __init__(
+        self, data, n_folds, make_net, make_rows, max_epochs, one_cycle, checkpoint
+    ):
         self.data = data
+        self.checkpoint = checkpoint
         self.make_net = make_net
         self.make_rows = make_rows
         self.max_epochs = max_epochs
@@ -194,6 +198,7 @@ class Folds:
                 train,
                 left_out if self.is_cross_fitted else None,
                 self.max_epochs if n_epochs is None else n_epochs,
+                self.checkpoint.stage(),
             )
         return self._logits(nets, [left_out for _, left_out in rows])
 
@@ -227,13 +232,15 @@ class Folds:
         )
         rows = list(self._rows())
         left_out = [rows for _, rows in rows]
+        stage = self.checkpoint.stage()
+        path, progress = (stage and stage.load()) or ([start], [None] * len(nets))
         trainings = [
-            net.train_by_epoch(train, None, self.max_epochs)
-            for net, (train, _) in zip(nets, rows, strict=True)
+            net.train_by_epoch(train, None, self.max_epochs, of_net)
+            for net, (train, _), of_net in zip(nets, rows, progress, strict=True)
         ]
-        matrix, path = start, [start]
+        matrix = path[-1]
         rest = self._resting_epochs(nets[0], rows[0][0])
-        for epoch, _ in enumerate(zip(*trainings, strict=True), start=1):
+        for epoch, _ in enumerate(zip(*trainings, strict=True), start=len(path)):
             last = epoch == self.max_epochs
             if epoch > rest or last:
                 logits = self._logits(nets, left_out)
@@ -252,6 +259,8 @@ class Folds:
                 for layer in layers:
                     layer.set_matrix(matrix)
             path.append(matrix)
+            if stage is not None:
+                stage.save((path, [net.progress() for net in nets]))
         return path
 
     def _resting_epochs(self, net, rows):

@@ -12,7 +12,7 @@ import torch
 from sklearn_noisy._base import BaseNoisyLabelClassifier
 from sklearn_noisy._data import encode_labels
 from sklearn_noisy._device import resolve_device, seeded_torch
-from sklearn_noisy._net import BestEpoch, OneCycle, is_worse
+from sklearn_noisy._epochs import BestEpoch, OneCycle, is_worse
 from sklearn_noisy._noise_learning import Folds, MatrixPath, StartLearning, auto_folds
 from sklearn_noisy._noise_matrix import NoiseMatrixEstimator
 from sklearn_noisy._noise_params import check_noise_parameters
@@ -269,7 +269,15 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
             return net
 
         one_cycle = self.lr_schedule == "one_cycle"
-        return Folds(data, n_folds, make_net, self._rows, self.max_epochs, one_cycle)
+        return Folds(
+            data,
+            n_folds,
+            make_net,
+            self._rows,
+            self.max_epochs,
+            one_cycle,
+            self._checkpoint,
+        )
 
     def _plain_classifier(self):
         """The same net with cross-entropy, for the clean rows."""

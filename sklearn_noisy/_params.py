@@ -2,6 +2,7 @@
 
 import difflib
 from numbers import Integral, Real
+from os import PathLike
 from types import NoneType
 
 from sklearn.utils import check_scalar
@@ -178,6 +179,11 @@ def check_training_parameters(estimator):
         raise ValueError(
             f"precision must be one of {', '.join(map(repr, PRECISIONS))}; got "
             f"{estimator.precision!r}."
+        )
+    if not isinstance(estimator.checkpoint, (str, PathLike, NoneType)):
+        raise TypeError(
+            "checkpoint must be the path of a folder, or None; got "
+            f"{estimator.checkpoint!r}."
         )
     if not callable(estimator.optimizer):
         raise TypeError(

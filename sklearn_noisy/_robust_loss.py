@@ -6,7 +6,7 @@ from numbers import Integral
 import torch
 
 from sklearn_noisy._base import BaseNoisyLabelClassifier
-from sklearn_noisy._net import BestEpoch
+from sklearn_noisy._epochs import BestEpoch
 from sklearn_noisy._schedule import LossSchedule, ScheduledLoss
 from sklearn_noisy.losses import LOSSES, make_loss
 
@@ -85,6 +85,11 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         They are cloned; the used ones are in ``net_.callbacks_``.
         ``"disable"`` also turns off early stopping and the schedule (the
         loss is then cross-entropy throughout).
+    checkpoint : str, path-like or None, default=None
+        Folder for a file that every epoch replaces, named by a hash of the parameters
+        and the data. If ``fit`` is killed and called again, it goes on there, to the
+        same model (bit for bit on the CPU); a ``fit`` that ended removes its files.
+        They are pickles: the folder should be yours alone.
     random_state : int, RandomState instance or None, default=None
         Seeds the initial weights, the order of the rows, dropout and the
         held-out rows. Global generators are left as they were.
@@ -159,6 +164,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         class_weight=None,
         warm_start=False,
         callbacks=None,
+        checkpoint=None,
         random_state=None,
         verbose=0,
         **kwargs,
@@ -180,6 +186,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         self.class_weight = class_weight
         self.warm_start = warm_start
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
         self._store_kwargs(kwargs)

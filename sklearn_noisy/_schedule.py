@@ -40,6 +40,15 @@ class ScheduledLoss(Criterion):
         """Loss of each sample by the robust loss, whether it is on or not."""
         return self.loss(logits, targets)
 
+    def progress(self):
+        """The robust loss's state, and whether it is on."""
+        return {**super().progress(), "active": self.active}
+
+    def resume(self, progress):
+        """Go on where another criterion, made in the same way, was."""
+        super().resume(progress)
+        self.active = progress["active"]
+
     def ask(self, question, n_classes, default):
         """Answer of the robust loss, `default` for a loss that cannot tell.
 

@@ -22,7 +22,7 @@ from sklearn_noisy import (
     RobustLossClassifier,
     find_label_issues,
 )
-from sklearn_noisy._net import is_worse
+from sklearn_noisy._epochs import is_worse
 from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
 from sklearn_noisy.exceptions import NoiseModelWarning
 

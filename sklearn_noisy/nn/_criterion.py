@@ -22,3 +22,13 @@ class Criterion(nn.Module):
 
     def after_step(self):
         """Called after every update of the weights."""
+
+    def progress(self):
+        """What training has changed, beside the weights; :meth:`resume` takes it."""
+        return {"buffers": dict(self.named_buffers())}
+
+    def resume(self, progress):
+        """Go on where another criterion, made in the same way, was."""
+        buffers = dict(self.named_buffers())
+        for name, value in progress["buffers"].items():
+            buffers[name].copy_(value)
