@@ -21,7 +21,7 @@ from sklearn_noisy.noise import (
     likely_noise_matrix,
 )
 
-__all__ = ["Folds", "MatrixPath", "StartLearning", "auto_folds"]
+__all__ = ["Folds", "MatrixPath", "StartLearning", "auto_folds", "knowledge"]
 
 # Epochs without a gain after which the nets that only count have seen enough.
 WARM_UP_PATIENCE = 5
@@ -60,7 +60,9 @@ def knowledge(probabilities, weight):
     """How far each class is known, from 0 to 1.
 
     The part of the variance of "the true class is k" that the probabilities explain,
-    Var(p_k) / E p_k (1 - E p_k), on a ramp.
+    Var(p_k) / E p_k (1 - E p_k), on a ramp. The labels of rows of which a net says
+    nothing particular tell of all classes, and EM would put them wherever it likes: the
+    class gets lost, since the nets then learn that its rows are noise.
 
     Parameters
     ----------

@@ -23,6 +23,7 @@ from sklearn_noisy import (
     find_label_issues,
 )
 from sklearn_noisy._epochs import is_worse
+from sklearn_noisy._noise_learning import knowledge
 from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
 from sklearn_noisy.exceptions import NoiseModelWarning
 
@@ -95,6 +96,38 @@ def test_learned_from_noisy_labels_alone(learned, digits):
     found, wrong = issues.is_label_issue, given != y
     assert (found & wrong).sum() / found.sum() > 0.85
     assert (found & wrong).sum() / wrong.sum() > 0.85
+
+
+def test_how_far_a_class_is_known():
+    labels = np.array([0, 0, 0, 1, 2, 2])
+    sure = np.eye(4)[labels]
+    weight = np.array([1.0, 2.0, 3.0, 1.0, 1.0, 4.0])
+    # A class that has no probability anywhere is not known.
+    assert knowledge(sure, weight).tolist() == [1, 1, 1, 0]
+    assert knowledge(np.tile([0.7, 0.1, 0.2, 0.0], (6, 1)), weight).tolist() == [0] * 4
+    # A net that says half of the time which of two classes it is, and knows no more
+    # in the other half, explains a half: more than enough. A quarter is half known.
+    p = np.full((400, 2), 0.5)
+    for known, expected in ((200, 1.0), (100, 0.5)):
+        p[:] = 0.5
+        p[:known] = np.eye(2)[np.arange(known) % 2]
+        np.testing.assert_allclose(knowledge(p, np.ones(400)), expected)
+
+
+@pytest.mark.filterwarnings("ignore:The noise matrix is not dominated")
+def test_the_column_of_a_class_that_nobody_knows_stays():
+    """Three classes of four look alike: EM alone would move their columns freely."""
+    rng = np.random.RandomState(0)
+    y = rng.randint(4, size=800)
+    X = rng.randn(800, 3)
+    X[y == 0] += 4
+    Q = make_noise_matrix(4, 0.3)
+    given = corrupt_labels(y, Q, random_state=1)
+    clf = small().fit(X, given)
+    path = clf.noise_matrix_path_
+    moved = np.abs(path[-1] - path[0]).sum(axis=0)
+    assert moved[0] > 0.08 > moved[1:].max()
+    assert np.abs(path[-1] - Q).sum(axis=0)[0] < 0.1
 
 
 def test_noisy_probabilities_are_those_of_the_given_labels(learned, digits):
