@@ -124,7 +124,8 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
         Seeds the initial weights, the order of the rows, dropout and the
         held-out rows. Global generators are left as they were.
     verbose : int, default=0
-        Above 0, a line for each epoch.
+        Above 0, a progress bar while a matrix is learned (on stderr), and a line for
+        each epoch of the nets after it.
     **kwargs
         Parameters of skorch's ``NeuralNet`` by their own names, and of the network
         (``module__<name>``).

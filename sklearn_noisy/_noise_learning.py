@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from scipy.special import softmax
 from skorch.callbacks import Callback
+from tqdm import tqdm
 
 from sklearn_noisy._cross_fit import stratified_folds
 from sklearn_noisy._epochs import BestEpoch, OneCycle
@@ -129,11 +130,23 @@ class Folds:
     one_cycle : bool
         Whether the learning rate goes through a cycle in :meth:`learn`.
     checkpoint : Checkpoint or NoCheckpoint
+    verbose : int
+        Above 0, a progress bar (on stderr).
     """
 
     def __init__(
-        self, data, n_folds, make_net, make_rows, max_epochs, one_cycle, checkpoint
+        self,
+        data,
+        n_folds,
+        make_net,
+        make_rows,
+        *,
+        max_epochs,
+        one_cycle,
+        checkpoint,
+        verbose,
     ):
+        self.verbose = verbose
         self.data = data
         self.checkpoint = checkpoint
         self.make_net = make_net
@@ -240,30 +253,42 @@ class Folds:
             net.train_by_epoch(train, None, self.max_epochs, of_net)
             for net, (train, _), of_net in zip(nets, rows, progress, strict=True)
         ]
-        matrix = path[-1]
         rest = self._resting_epochs(nets[0], rows[0][0])
-        for epoch, _ in enumerate(zip(*trainings, strict=True), start=len(path)):
+        for _ in self._with_bar(zip(*trainings, strict=True), done=len(path) - 1):
+            epoch, matrix = len(path), path[-1]
             last = epoch == self.max_epochs
             if epoch > rest or last:
-                logits = self._logits(nets, left_out)
-                likely, factor, _ = likely_noise_matrix(
-                    logits,
-                    self.given,
-                    matrix,
-                    self.weight,
-                    # Half-trained nets are less sure than they should be. In the end
-                    # they are as sure as the matrix that they trained with tells.
-                    temperature=not last,
-                    max_iter=MAX_STEPS if last else STEPS_PER_EPOCH,
-                )
-                known = knowledge(softmax(factor * logits, axis=1), self.weight)
-                matrix = known * likely + (1 - known) * start
+                matrix = self._update(self._logits(nets, left_out), matrix, start, last)
                 for layer in layers:
                     layer.set_matrix(matrix)
             path.append(matrix)
             if stage is not None:
                 stage.save((path, [net.progress() for net in nets]))
         return path
+
+    def _update(self, logits, matrix, start, last):
+        """The matrix after an epoch."""
+        likely, factor, _ = likely_noise_matrix(
+            logits,
+            self.given,
+            matrix,
+            self.weight,
+            # Half-trained nets are less sure than they should be. In the end they are
+            # as sure as the matrix that they trained with tells.
+            temperature=not last,
+            max_iter=MAX_STEPS if last else STEPS_PER_EPOCH,
+        )
+        known = knowledge(softmax(factor * logits, axis=1), self.weight)
+        return known * likely + (1 - known) * start
+
+    def _with_bar(self, epochs, done):
+        return tqdm(
+            epochs,
+            desc="epochs of the noise matrix",
+            initial=done,
+            total=self.max_epochs,
+            disable=not self.verbose,
+        )
 
     def _resting_epochs(self, net, rows):
         n_steps = len(net.get_iterator(rows, training=True))

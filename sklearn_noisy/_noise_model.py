@@ -268,15 +268,15 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
             net.verbose = 0  # lines of several nets at once say nothing
             return net
 
-        one_cycle = self.lr_schedule == "one_cycle"
         return Folds(
             data,
             n_folds,
             make_net,
             self._rows,
-            self.max_epochs,
-            one_cycle,
-            self._checkpoint,
+            max_epochs=self.max_epochs,
+            one_cycle=self.lr_schedule == "one_cycle",
+            checkpoint=self._checkpoint,
+            verbose=self.verbose,
         )
 
     def _plain_classifier(self):

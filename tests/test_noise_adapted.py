@@ -501,6 +501,17 @@ def test_the_class_of_the_matrix_can_be_searched(blobs):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
+def test_progress_is_shown_when_asked_for(blobs, capsys):
+    X, _, y_mixed, _, _ = blobs
+    small(max_epochs=3).fit(X, y_mixed)
+    assert capsys.readouterr() == ("", "")
+    small(max_epochs=3, verbose=1).fit(X, y_mixed)
+    shown = capsys.readouterr()
+    assert "epochs of the noise matrix: 100%" in shown.err
+    assert "3/3" in shown.err
+    assert shown.out.count("\n") == 5  # two lines above, one for each epoch
+
+
 # What is refused.
 
 
