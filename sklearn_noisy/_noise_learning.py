@@ -39,6 +39,8 @@ LONGEST_REST = 0.5
 UNKNOWN = 0.1
 KNOWN = 0.4
 
+TINY = np.finfo(np.float64).tiny
+
 # Steps of EM between two epochs, which go on from the last matrix, and in the end.
 STEPS_PER_EPOCH = 20
 MAX_STEPS = 2000
@@ -60,14 +62,15 @@ def auto_folds(n_rows):
 def knowledge(probabilities, weight):
     """How far each class is known, from 0 to 1.
 
-    The part of the variance of "the true class is k" that the probabilities explain,
-    Var(p_k) / E p_k (1 - E p_k), on a ramp. The labels of rows of which a net says
-    nothing particular tell of all classes, and EM would put them wherever it likes: the
-    class gets lost, since the nets then learn that its rows are noise.
+    The part of the variance of "the true class is k" that its probabilities explain,
+    Var(p_k) / E p_k (1 - E p_k), on a ramp. Where neither a row nor its label says
+    much, EM puts it wherever it likes: the class gets lost, since the nets then learn
+    that its rows are noise.
 
     Parameters
     ----------
     probabilities : ndarray of shape (n_samples, n_classes)
+        Of the true classes, given the rows and their labels.
     weight : ndarray of shape (n_samples,)
 
     Returns
@@ -77,7 +80,7 @@ def knowledge(probabilities, weight):
     weight = weight / weight.sum()
     mean = weight @ probabilities
     variance = weight @ (probabilities - mean) ** 2
-    explained = variance / np.maximum(mean * (1 - mean), np.finfo(float).tiny)
+    explained = variance / np.maximum(mean * (1 - mean), TINY)
     return np.clip((explained - UNKNOWN) / (KNOWN - UNKNOWN), 0, 1)
 
 
@@ -278,7 +281,9 @@ class Folds:
             temperature=not last,
             max_iter=MAX_STEPS if last else STEPS_PER_EPOCH,
         )
-        known = knowledge(softmax(factor * logits, axis=1), self.weight)
+        posterior = softmax(factor * logits, axis=1) * matrix[self.given]
+        posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), TINY)
+        known = knowledge(posterior, self.weight)
         return known * likely + (1 - known) * start
 
     def _with_bar(self, epochs, done):
