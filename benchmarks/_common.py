@@ -36,11 +36,14 @@ class Results:
                     # The run was stopped while it wrote its last line.
                     continue
 
+    def find(self, settings):
+        """The stored row of these settings, or None."""
+        return next((row for row in self.rows if row["settings"] == settings), None)
+
     def get(self, settings, compute):
         """The stored row of these settings, or ``compute()`` stored under them."""
-        for row in self.rows:
-            if row["settings"] == settings:
-                return row
+        if found := self.find(settings):
+            return found
         start = time.perf_counter()
         row = {"settings": settings, **compute()}
         row["seconds"] = round(time.perf_counter() - start, 1)

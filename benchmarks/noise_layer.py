@@ -26,6 +26,7 @@ from sklearn_noisy import (
 )
 from sklearn_noisy.datasets import corrupt_labels, fetch_images, make_noise_matrix
 from sklearn_noisy.exceptions import NoiseModelWarning
+from sklearn_noisy.metrics import noise_matrix_error
 from sklearn_noisy.nn import Rows
 
 NOISES = (
@@ -75,11 +76,7 @@ class Data:
         self.given = corrupt_labels(self.y, self.Q, random_state=seed)
         counts = np.zeros((10, 10))
         np.add.at(counts, (self.given, self.y), 1)
-        self.floor = distance(counts / counts.sum(axis=0), self.Q)
-
-
-def distance(Q_hat, Q):
-    return float(np.abs(Q_hat - Q).sum() / len(Q))
+        self.floor = noise_matrix_error(counts / counts.sum(axis=0), self.Q)
 
 
 class TestAccuracy(Callback):
@@ -129,7 +126,7 @@ def figures(clf, data, args):
         "floor": data.floor,
     }
     if getattr(clf, "noise_model", None) == "bottom_up":
-        result["error"] = distance(clf.noise_matrix_, data.Q)
+        result["error"] = noise_matrix_error(clf.noise_matrix_, data.Q)
     return result
 
 
@@ -194,7 +191,7 @@ def evaluate(settings, args):
         clf = NoiseAdaptedClassifier(random_state=seed).fit(data.X, data.given)
         return {
             "picked": clf.score(data.X_test, data.y_test),
-            "error": distance(clf.noise_matrix_, data.Q),
+            "error": noise_matrix_error(clf.noise_matrix_, data.Q),
             "floor": data.floor,
         }
     if method == "CleanLearning":
@@ -214,7 +211,7 @@ def evaluate(settings, args):
         return figures(clf.fit(data.X, y, is_clean=clean), data, args)
     if method == "learned":
         clf = NoiseAdaptedClassifier(**shared).fit(data.X, data.given)
-        start = distance(clf.noise_matrix_path_[0], data.Q)
+        start = noise_matrix_error(clf.noise_matrix_path_[0], data.Q)
         issues = label_errors(clf, data, args, seed)
         return {"start_error": start, **issues, **figures(clf, data, args)}
     if method == "top-down":
@@ -262,6 +259,9 @@ def main():
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", default="benchmarks/results/noise_layer.jsonl")
+    parser.add_argument(
+        "--show", action="store_true", help="only the table of what was run already"
+    )
     args = parser.parse_args()
 
     results = Results(args.output)
@@ -276,8 +276,12 @@ def main():
                     "epochs": args.epochs,
                     "seed": seed,
                 }
-                row = results.get(settings, lambda s=settings: evaluate(s, args))
-                rows.setdefault((noise, method), []).append(row)
+                if args.show:
+                    row = results.find(settings)
+                else:
+                    row = results.get(settings, lambda s=settings: evaluate(s, args))
+                if row is not None:
+                    rows.setdefault((noise, method), []).append(row)
     keys = ("picked", "last", "last_epoch", "error", "floor")
     keys += ("f1_in_sample", "f1_out_of_fold")
     table = [
