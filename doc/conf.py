@@ -61,6 +61,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": "plot_",
+    "within_subsection_order": "FileNameSortKey",
     "reset_argv": "site_gallery.arguments",
     "reset_modules": ("matplotlib", "site_gallery.reset_sklearn"),
     "capture_repr": (),

@@ -9,7 +9,7 @@ true label but those of the checked rows.
 
     python examples/plot_grid_search.py
 
-Half a minute on one idle core.
+Three quarters of a minute on one idle core.
 """
 
 # %%

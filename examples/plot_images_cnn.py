@@ -9,7 +9,7 @@ which 40 % have a wrong label. ``TrainingDisplay`` shows how it went,
 
     python examples/plot_images_cnn.py
 
-Half a minute on one idle core.
+Twenty seconds on one idle core.
 """
 
 # %%

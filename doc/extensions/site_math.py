@@ -7,6 +7,8 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 
+WORD_JOINER = "\u2060"
+
 
 def mathml(node, **options):
     """The formula, or as it was written, with a warning."""
@@ -19,7 +21,8 @@ def mathml(node, **options):
 
 def visit_math(self, node):
     """Formula in the text."""
-    self.body.append(mathml(node))
+    # No line break between a formula and the full stop after it.
+    self.body.append(mathml(node) + WORD_JOINER)
     raise nodes.SkipNode
 
 
