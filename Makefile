@@ -5,7 +5,7 @@ PYTHON ?= python3
 TORCH ?= torch
 BIN = $(VENV)/bin
 
-.PHONY: install demo test lint format check-estimators clean
+.PHONY: install demo test lint format check-estimators doc clean
 
 install: $(VENV)/.installed
 
@@ -34,5 +34,14 @@ format: install
 check-estimators: install
 	$(BIN)/python benchmarks/check_estimators.py
 
+# The site, in doc/_build/html; it runs the examples, and a warning is an error.
+doc: $(VENV)/.installed-doc
+	$(BIN)/sphinx-build -W --keep-going -b html doc doc/_build/html
+
+$(VENV)/.installed-doc: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[doc]"
+	touch $@
+
 clean:
+	rm -rf doc/_build doc/api/generated doc/auto_examples doc/sg_execution_times.rst
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

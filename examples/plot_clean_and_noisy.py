@@ -34,7 +34,7 @@ import matplotlib.pyplot as plt
 from sklearn_noisy import NoiseAdaptedClassifier
 from sklearn_noisy.datasets import corrupt_labels
 
-parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+parser = argparse.ArgumentParser(description="A few clean labels beside many")
 parser.add_argument("--epochs", type=int, default=30)
 parser.add_argument("--output", type=Path, default="examples/output")
 args, _ = parser.parse_known_args()

@@ -32,7 +32,9 @@ from sklearn_noisy.datasets import corrupt_labels
 from sklearn_noisy.inspection import LabelIssuesDisplay
 from sklearn_noisy.losses import LOSSES
 
-parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[2])
+parser = argparse.ArgumentParser(
+    description="Find wrong labels among handwritten digits"
+)
 parser.add_argument("--epochs", type=int, default=80)
 parser.add_argument("--loss", nargs="+", choices=LOSSES, default=list(LOSSES))
 parser.add_argument("--output", type=Path, default="examples/output")

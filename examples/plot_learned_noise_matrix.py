@@ -30,7 +30,7 @@ from sklearn_noisy import NoiseAdaptedClassifier
 from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
 from sklearn_noisy.inspection import NoiseMatrixDisplay
 
-parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+parser = argparse.ArgumentParser(description="Learn a noise matrix")
 parser.add_argument("--noise-rate", type=float, default=0.4)
 parser.add_argument("--output", type=Path, default="examples/output")
 args, _ = parser.parse_known_args()

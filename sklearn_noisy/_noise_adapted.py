@@ -144,7 +144,7 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
         Labels, sorted.
     n_features_in_ : int
         ``X.shape[1]``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only if `X` had string column names.
     net_ : skorch.NeuralNet
         The trained net.

@@ -9,25 +9,6 @@ Throughout, :math:`p = \mathrm{softmax}(\text{logits})`, :math:`t` is the given
 label and :math:`K` the number of classes. The losses work with
 :math:`\log p`, never with :math:`p` alone: :math:`p^\gamma` is
 ``exp(γ log p)``, whose gradient stays finite at :math:`p = 0`.
-
-References
-----------
-.. [1] N. Pellegrino, D. Pellegrino, P. Fieguth, "Loss functions robust to the
-   presence of label errors".
-.. [2] T.-Y. Lin et al., "Focal loss for dense object detection", ICCV 2017.
-.. [3] Z. Zhang, M. Sabuncu, "Generalized cross entropy loss for training deep
-   neural networks with noisy labels", NeurIPS 2018.
-.. [4] Y. Wang et al., "Symmetric cross entropy for robust learning with noisy
-   labels", ICCV 2019.
-.. [5] A. Ghosh, H. Kumar, P. Sastry, "Robust loss functions under label noise
-   for deep neural networks", AAAI 2017.
-.. [6] X. Ma et al., "Normalized loss functions for deep learning with noisy
-   labels", ICML 2020.
-.. [7] C. Szegedy et al., "Rethinking the inception architecture for computer
-   vision", CVPR 2016.
-.. [8] Cross Validated, a question on training a network when 30 % of the
-   labels are wrong, and its answer: mix the prediction with the uniform
-   distribution.
 """
 
 from sklearn_noisy.losses._base import BaseLoss, log_softmax

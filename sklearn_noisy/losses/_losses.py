@@ -1,4 +1,4 @@
-"""The losses; the references are in the package's docstring."""
+"""The losses."""
 
 import math
 
@@ -32,15 +32,21 @@ class CrossEntropyLoss(BaseLoss):
 
 
 class FocalLoss(BaseLoss):
-    r"""Focal loss :math:`-(1 - p_t)^\gamma \log p_t` [2]_.
+    r"""Focal loss :math:`-(1 - p_t)^\gamma \log p_t`.
 
-    It turns towards the hard rows, which are also the mislabelled ones.
-    [1]_ uses it as the opposite of a robust loss.
+    It turns towards the hard rows [1]_, which are also the mislabelled ones.
+    [2]_ uses it as the opposite of a robust loss.
 
     Parameters
     ----------
     gamma : float >= 0, default=2
         Exponent. 0 is cross-entropy.
+
+    References
+    ----------
+    .. [1] T.-Y. Lin et al., "Focal loss for dense object detection", ICCV 2017.
+    .. [2] N. Pellegrino, D. Pellegrino, P. Fieguth, "Loss functions robust to the
+       presence of label errors".
     """
 
     def __init__(self, gamma=2.0):
@@ -88,9 +94,9 @@ def safe_blurry_gamma(n_classes):
 
 
 class BlurryLoss(_StallingLoss):
-    r"""Blurry loss :math:`-p_t^\gamma \log p_t` [1]_, with a floor.
+    r"""Blurry loss :math:`-p_t^\gamma \log p_t`, with a floor.
 
-    It turns away from the rows that the net finds unlikely. As published, it
+    It turns away from the rows that the net finds unlikely [1]_. As published, it
     has its maximum :math:`1/(e\gamma)` at :math:`p_t = e^{-1/\gamma}` and
     falls to 0 below: such a row is pushed *away* from its label, for ever, and
     a net can lower its loss by finding every label impossible. The maximum is
@@ -108,6 +114,11 @@ class BlurryLoss(_StallingLoss):
     floor : float in [0, 1), default=None
         Probability below which the loss is constant. None:
         :math:`e^{-1/\gamma}`.
+
+    References
+    ----------
+    .. [1] N. Pellegrino, D. Pellegrino, P. Fieguth, "Loss functions robust to the
+       presence of label errors".
     """
 
     def __init__(self, gamma=None, floor=None):
@@ -164,14 +175,19 @@ class _CutOffLoss(_StallingLoss):
 
 
 class PiecewiseZeroLoss(_CutOffLoss):
-    r"""Cross-entropy where :math:`p_t > c`, zero elsewhere [1]_.
+    r"""Cross-entropy where :math:`p_t > c`, zero elsewhere.
 
-    Rows whose label the net finds less likely than `c` are left out.
+    Rows whose label the net finds less likely than `c` are left out [1]_.
 
     Parameters
     ----------
     c : float in (0, 1), default=0.05
         Cut-off, a probability.
+
+    References
+    ----------
+    .. [1] N. Pellegrino, D. Pellegrino, P. Fieguth, "Loss functions robust to the
+       presence of label errors".
     """
 
     def label_loss(self, log_p_label, log_p):
@@ -198,7 +214,7 @@ class ClippedLoss(_CutOffLoss):
 class UniformMixingLoss(BaseLoss):
     r"""Cross-entropy of the prediction mixed with the uniform distribution.
 
-    :math:`-\log\left((1 - \varepsilon) p_t + \varepsilon / K\right)` [8]_: the
+    :math:`-\log\left((1 - \varepsilon) p_t + \varepsilon / K\right)` [1]_: the
     likelihood of a given label, of which a fraction :math:`\varepsilon` was
     redrawn over all K classes. It is bounded by :math:`\log(K/\varepsilon)`,
     and it is the noise layer with
@@ -209,6 +225,12 @@ class UniformMixingLoss(BaseLoss):
     noise_rate : float in [0, 1), default=0.3
         :math:`\varepsilon`, the fraction of labels that were redrawn.
         Of these, :math:`(K-1)/K` really change. 0 is cross-entropy.
+
+    References
+    ----------
+    .. [1] Cross Validated, a question on training a network when 30 % of the
+       labels are wrong, and its answer: mix the prediction with the uniform
+       distribution.
     """
 
     def __init__(self, noise_rate=0.3):
@@ -252,9 +274,9 @@ class SymmetricNoiseLoss(UniformMixingLoss):
 
 
 class LabelSmoothingLoss(BaseLoss):
-    r"""Cross-entropy with a smoothed target [7]_.
+    r"""Cross-entropy with a smoothed target.
 
-    :math:`-(1-\varepsilon)\log p_t - \varepsilon \sum_k \pi_k \log p_k`. The
+    :math:`-(1-\varepsilon)\log p_t - \varepsilon \sum_k \pi_k \log p_k` [1]_. The
     same matrix as in :class:`UniformMixingLoss`, but on the target: nothing
     is bounded.
 
@@ -264,6 +286,11 @@ class LabelSmoothingLoss(BaseLoss):
         :math:`\varepsilon`, the weight of the prior.
     prior : array-like of shape (n_classes,), default=None
         :math:`\pi`: non-negative, summing to 1. None is the uniform one.
+
+    References
+    ----------
+    .. [1] C. Szegedy et al., "Rethinking the inception architecture for computer
+       vision", CVPR 2016.
     """
 
     def __init__(self, noise_rate=0.1, prior=None):
@@ -293,15 +320,20 @@ class LabelSmoothingLoss(BaseLoss):
 
 
 class GeneralizedCrossEntropyLoss(BaseLoss):
-    r"""Generalized cross-entropy :math:`(1 - p_t^q) / q` [3]_.
+    r"""Generalized cross-entropy :math:`(1 - p_t^q) / q`.
 
-    Between cross-entropy (:math:`q \to 0`) and half the mean absolute error
+    After [1]_, between cross-entropy (:math:`q \to 0`) and half the mean absolute error
     (:math:`q = 1`).
 
     Parameters
     ----------
     q : float in [0, 1], default=0.7
         0 is cross-entropy.
+
+    References
+    ----------
+    .. [1] Z. Zhang, M. Sabuncu, "Generalized cross entropy loss for training deep
+       neural networks with noisy labels", NeurIPS 2018.
     """
 
     def __init__(self, q=0.7):
@@ -315,10 +347,15 @@ class GeneralizedCrossEntropyLoss(BaseLoss):
 
 
 class MeanAbsoluteErrorLoss(BaseLoss):
-    r"""Mean absolute error :math:`\sum_k |p_k - [k = t]| = 2(1 - p_t)` [5]_.
+    r"""Mean absolute error :math:`\sum_k |p_k - [k = t]| = 2(1 - p_t)`.
 
-    Unmoved by symmetric noise, in the limit of infinite data; slow to learn
+    Unmoved by symmetric noise, in the limit of infinite data [1]_; slow to learn
     when there are many classes.
+
+    References
+    ----------
+    .. [1] A. Ghosh, H. Kumar, P. Sastry, "Robust loss functions under label noise
+       for deep neural networks", AAAI 2017.
     """
 
     def label_loss(self, log_p_label, log_p):
@@ -326,9 +363,9 @@ class MeanAbsoluteErrorLoss(BaseLoss):
 
 
 class SymmetricCrossEntropyLoss(BaseLoss):
-    r"""Cross-entropy plus reverse cross-entropy [4]_.
+    r"""Cross-entropy plus reverse cross-entropy.
 
-    :math:`-\alpha\log p_t - \beta A (1 - p_t)`; the second term is
+    :math:`-\alpha\log p_t - \beta A (1 - p_t)` [1]_; the second term is
     :math:`-\sum_k p_k \log [k = t]` with :math:`\log 0` put to `A`.
 
     Parameters
@@ -339,6 +376,11 @@ class SymmetricCrossEntropyLoss(BaseLoss):
         Weight of reverse cross-entropy.
     A : float < 0, default=-4
         What stands for log 0.
+
+    References
+    ----------
+    .. [1] Y. Wang et al., "Symmetric cross entropy for robust learning with noisy
+       labels", ICCV 2019.
     """
 
     def __init__(self, alpha=0.1, beta=1.0, A=-4.0):
@@ -353,10 +395,10 @@ class SymmetricCrossEntropyLoss(BaseLoss):
 
 
 class NormalizedCrossEntropyReverseLoss(BaseLoss):
-    r"""Normalised cross-entropy plus reverse cross-entropy (NCE + RCE) [6]_.
+    r"""Normalised cross-entropy plus reverse cross-entropy (NCE + RCE).
 
     :math:`\alpha \frac{\log p_t}{\sum_k \log p_k} - \beta A (1 - p_t)`: an
-    active and a passive loss, each of which symmetric noise leaves unmoved.
+    active and a passive loss, each of which symmetric noise leaves unmoved [1]_.
 
     Parameters
     ----------
@@ -366,6 +408,11 @@ class NormalizedCrossEntropyReverseLoss(BaseLoss):
         Weight of reverse cross-entropy.
     A : float < 0, default=-4
         What stands for log 0.
+
+    References
+    ----------
+    .. [1] X. Ma et al., "Normalized loss functions for deep learning with noisy
+       labels", ICML 2020.
     """
 
     def __init__(self, alpha=1.0, beta=1.0, A=-4.0):

@@ -175,7 +175,7 @@ def solve_fista(
         A matrix near the solution; None is the identity.
     tol : float, default=1e-8
         Stop when the dual gap is at most `tol` times the objective (or times
-        1e-6 of :math:`|C̃|^2`, if the objective is smaller than that).
+        1e-6 of ``|C̃|²``, if the objective is smaller than that).
     max_iter : int, default=10000
         First-order steps at most.
 
