@@ -38,10 +38,11 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_math_renderer = "mathml"
-html_sidebars = {"index": []}
+html_sidebars = {"index": [], "changes": [], "contributing": []}
 html_theme_options = {
     "logo": {"text": "sklearn_noisy"},
     "secondary_sidebar_items": ["page-toc"],
+    "show_toc_level": 2,
     "footer_start": ["copyright"],
     "footer_end": [],
 }

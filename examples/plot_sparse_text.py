@@ -61,7 +61,7 @@ def write(subject):
 
 
 codes = rng.randint(len(subjects), size=3000)
-texts = pd.Series([write(code) for code in codes])
+texts = pd.Series([write(code) for code in codes], name="text")
 y = np.array(subjects)[codes]
 print(f"{y[0]}: {texts[0]}")
 
