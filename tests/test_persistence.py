@@ -298,7 +298,7 @@ def test_metadata_requests(iris, through):
         {"module": sklearn_noisy.nn.MLP},
         {"random_state": np.random.RandomState(3)},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_parameters(iris, through, params):
     clf = robust(max_epochs=1).set_params(**params).fit(*iris)
