@@ -44,7 +44,7 @@ X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
     X, y, test_size=0.25, stratify=y, random_state=0
 )
-is_clean = np.random.RandomState(0).rand(len(y_train)) < 0.08
+is_clean = np.random.RandomState(1).rand(len(y_train)) < 0.08
 y_given = corrupt_labels(y_train, noise_rate=0.6, random_state=0)
 y_mixed = np.where(is_clean, y_train, y_given)
 print(f"{is_clean.sum()} clean rows, {(~is_clean).sum()} noisy ones")

@@ -54,7 +54,7 @@ X_train, X_test, y_train, y_test = train_test_split(
 )
 Q = make_noise_matrix(10, 0.3, kind="pair")
 y_given = corrupt_labels(y_train, Q, random_state=0)
-is_clean = np.random.RandomState(0).rand(len(y_train)) < 0.1
+is_clean = np.random.RandomState(1).rand(len(y_train)) < 0.1
 y_mixed = np.where(is_clean, y_train, y_given)
 print(f"{is_clean.sum()} rows were checked, {(~is_clean).sum()} were not")
 

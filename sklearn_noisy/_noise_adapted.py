@@ -5,8 +5,8 @@ from sklearn.utils.metaestimators import available_if
 
 from sklearn_noisy._noise_model import (
     BaseNoiseModelClassifier,
+    can_train_by_parts,
     has_noise_matrix,
-    is_known,
 )
 
 __all__ = ["NoiseAdaptedClassifier"]
@@ -78,7 +78,8 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
         error of their losses. Bottom-up only.
     outside_label : label or None, default=None
         Label in `y` of rows that belong to none of the classes. They train towards
-        the uniform distribution, and are no class.
+        the uniform distribution, and are no class. Scores and
+        :func:`find_label_issues` know nothing of it: leave such rows out there.
     optimizer : torch optimizer class, default=torch.optim.AdamW
         Its parameters are ``optimizer__<name>``.
     lr : float, default=3e-3
@@ -302,11 +303,12 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
         -----
         NoiseModelWarning
             If ``"estimate"`` has no clean row to estimate from; for the backward
-            correction; if the matrix is not dominated by its diagonal.
+            correction; if a matrix that was estimated or learned is not dominated by
+            its diagonal; if there is no row of `outside_label`.
         """
         return self._fit(X, y, sample_weight, is_clean)
 
-    @available_if(is_known)
+    @available_if(can_train_by_parts)
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, is_clean=None):
         """Train for one epoch on these rows.
 
@@ -332,6 +334,8 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
     @available_if(has_noise_matrix)
     def predict_noisy_proba(self, X):
         """Probability of each *given* label: the noise matrix times `predict_proba`.
+
+        Not of the top-down model, which has no such matrix.
 
         Parameters
         ----------

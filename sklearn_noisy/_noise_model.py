@@ -25,7 +25,7 @@ from sklearn_noisy._robust_loss import RobustLossClassifier
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.nn import ConvertedLabels, NoiseLayer, floating_dtype
 
-__all__ = ["BaseNoiseModelClassifier", "has_noise_matrix", "is_known"]
+__all__ = ["BaseNoiseModelClassifier", "can_train_by_parts", "has_noise_matrix"]
 
 
 def _is_named(spec, name):
@@ -41,8 +41,24 @@ def is_known(estimator):
     return not isinstance(matrix, (str, NoiseMatrixEstimator)) and not estimator.refine
 
 
+def can_train_by_parts(estimator):
+    """Whether there is a ``partial_fit``; the error says why not."""
+    if not is_known(estimator):
+        raise AttributeError(
+            "partial_fit needs a known noise_matrix (and refine=False) or "
+            "noise_model='top_down': a part of the rows does not tell a matrix."
+        )
+    return True
+
+
 def has_noise_matrix(estimator):
-    return estimator.noise_model != "top_down"
+    """Whether there is a ``predict_noisy_proba``; the error says why not."""
+    if estimator.noise_model == "top_down":
+        raise AttributeError(
+            "noise_model='top_down' converts labels and says nothing of how probable a "
+            "given label is; 'bottom_up' has predict_noisy_proba."
+        )
+    return True
 
 
 class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
@@ -74,6 +90,13 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
                 f"outside_label={outside!r} is no class, but classes holds it."
             )
         is_outside = y == outside
+        if classes is None and not is_outside.any():
+            warnings.warn(
+                f"outside_label={outside!r} does not occur in y: there are no outside "
+                "rows.",
+                NoiseModelWarning,
+                stacklevel=2,
+            )
         if is_outside.all():
             raise ValueError(f"y holds nothing but outside_label={outside!r}.")
         inside, classes = encode_labels(y[~is_outside], classes)
@@ -233,7 +256,9 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
             return folds.confident(folds.warm_up(self._warm_up_epochs()))
         if _is_named(spec, "estimate"):
             spec = NoiseMatrixEstimator(
-                self._plain_classifier(), random_state=self._seed()
+                self._plain_classifier(),
+                cv=min(5, max(2, int(data.is_clean.sum()))),
+                random_state=self._seed(),
             )
         if isinstance(spec, NoiseMatrixEstimator):
             self.noise_matrix_estimator_ = estimate_from(data, spec)

@@ -181,3 +181,8 @@ def test_archive_errors(tmp_path):
     np.savez(tmp_path / "mnist.npz", X_train=np.zeros((1, 28, 28)))
     with pytest.raises(ValueError, match="holds no array 'y_train'"):
         fetch_images("mnist", data_folder=tmp_path)
+
+
+def test_a_rate_in_the_place_of_the_matrix_is_told():
+    with pytest.raises(ValueError, match=r"got 0.3. A noise rate goes by its name"):
+        corrupt_labels([0, 1], 0.3)

@@ -552,3 +552,21 @@ def test_noise_matrix_of_many_classes():
 def test_noise_matrix_that_is_none(arguments, message):
     with pytest.raises(ValueError, match=message):
         NoiseMatrixDisplay.from_matrix(**arguments)
+
+
+def test_named_matrices_are_matched_by_their_names():
+    names = [f"class {k}" for k in range(3)]
+    Q = np.array([[0.8, 0.1, 0.0], [0.2, 0.8, 0.3], [0.0, 0.1, 0.7]])
+    frame = pd.DataFrame(Q, index=names, columns=names)
+    other = frame.loc[names[::-1], names[::-1]]
+    display = NoiseMatrixDisplay.from_matrix(frame, true_matrix=other)
+    np.testing.assert_array_equal(display.true_matrix, Q)
+    assert [t.get_text() for t in display.ax_[0].get_xticklabels()] == names
+    rng = np.random.RandomState(0)
+    y = np.array(names)[rng.randint(3, size=60)]
+    clf = NoiseAdaptedClassifier(noise_matrix=frame, max_epochs=1, n_rounds=0)
+    clf.fit(rng.randn(60, 2), y)
+    display = NoiseMatrixDisplay.from_estimator(clf, true_matrix=other)
+    np.testing.assert_array_equal(display.true_matrix, Q)
+    training = TrainingDisplay.from_estimator(clf, true_matrix=other)
+    assert training.matrix_error.tolist() == [0]

@@ -269,3 +269,9 @@ def test_label_error_report():
         label_error_report(true, [0, 1, 0, 1, 0])
     with pytest.raises(ValueError, match="masks of the same rows; got 5 and 2"):
         label_error_report(true, [True, False])
+    sorted_found = pd.Series(found).sort_values()
+    with pytest.raises(ValueError, match="must be in the same order"):
+        label_error_report(pd.Series(true), sorted_found)
+    assert (
+        label_error_report(pd.Series(true), sorted_found.sort_index())["n_found"] == 2
+    )

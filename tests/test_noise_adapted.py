@@ -324,6 +324,34 @@ def test_outside_rows_are_no_class(blobs):
     assert learned.noise_matrix_.shape == (3, 3)
 
 
+def test_an_outside_label_that_does_not_occur_is_warned_of(blobs):
+    X, _, y_mixed, _, Q = blobs
+    with pytest.warns(NoiseModelWarning, match="outside_label=7 does not occur in y"):
+        small(noise_matrix=Q, outside_label=7).fit(X, y_mixed)
+
+
+def test_methods_that_are_absent_say_why(blobs):
+    X, _, y_mixed, _, _ = blobs
+    with pytest.raises(AttributeError) as error:
+        small().partial_fit(X, y_mixed)
+    assert "needs a known noise_matrix" in str(error.value.__cause__)
+    clf = small(noise_model="top_down").fit(X, y_mixed)
+    with pytest.raises(AttributeError) as error:
+        clf.predict_noisy_proba(X)
+    assert "'bottom_up' has predict_noisy_proba" in str(error.value.__cause__)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_noisy.exceptions.NoiseModelWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_estimated_from_three_clean_rows(blobs):
+    X, y, y_mixed, _, _ = blobs
+    is_clean = np.zeros(len(y), dtype=bool)
+    is_clean[[np.flatnonzero(y == k)[0] for k in range(3)]] = True
+    labels = np.where(is_clean, y, y_mixed)
+    clf = small(noise_matrix="estimate").fit(X, labels, is_clean=is_clean)
+    np.testing.assert_allclose(clf.noise_matrix_.sum(axis=0), 1)
+
+
 def test_class_weights_do_not_change_the_matrix(digits):
     X, _, given, _, _ = digits
     params = {"max_epochs": 3, "n_rounds": 0, "random_state": 0}

@@ -149,6 +149,9 @@ def corrupt_labels(
     return_mask : bool, default=False
         Also return which labels changed; its mean is the realised rate.
     random_state : int, RandomState instance or None, default=None
+        Use another seed than for other draws on the same rows, such as those of
+        ``is_clean``: the same seed gives the same numbers, and what should be
+        independent of the noise is not.
 
     Returns
     -------
@@ -176,6 +179,11 @@ def corrupt_labels(
     rng = check_random_state(random_state)
     if (noise_matrix is None) == (noise_rate is None):
         raise ValueError("Give either noise_matrix or noise_rate, and not both.")
+    if noise_matrix is not None and np.ndim(noise_matrix) == 0:
+        raise ValueError(
+            f"noise_matrix must be a matrix; got {noise_matrix!r}. A noise rate goes "
+            "by its name: noise_rate=..."
+        )
     if noise_matrix is None:
         if kind == "asymmetric":
             raise ValueError(

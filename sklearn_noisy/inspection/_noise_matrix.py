@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_noisy.noise import check_noise_matrix
+from sklearn_noisy.noise import check_noise_matrix, in_class_order
 
 __all__ = ["NoiseMatrixDisplay"]
 
@@ -65,6 +65,8 @@ class NoiseMatrixDisplay:
         NoiseMatrixDisplay
         """
         check_is_fitted(estimator, "noise_matrix_")
+        if true_matrix is not None:
+            true_matrix = in_class_order(true_matrix, estimator.classes_, "true_matrix")
         return cls.from_matrix(
             estimator.noise_matrix_,
             display_labels=estimator.classes_,
@@ -89,8 +91,9 @@ class NoiseMatrixDisplay:
 
         Parameters
         ----------
-        noise_matrix : array-like of shape (n_classes, n_classes)
+        noise_matrix : array-like or DataFrame of shape (n_classes, n_classes)
         display_labels : array-like of shape (n_classes,), default=None
+            None takes the columns of a DataFrame, or else numbers the classes.
         interval : array-like of shape (2, n_classes, n_classes), default=None
         true_matrix : array-like of shape (n_classes, n_classes), default=None
         ax : matplotlib Axes, or two with a `true_matrix`, default=None
@@ -101,6 +104,12 @@ class NoiseMatrixDisplay:
         -------
         NoiseMatrixDisplay
         """
+        if hasattr(noise_matrix, "columns"):
+            names = np.asarray(noise_matrix.columns)
+            noise_matrix = in_class_order(noise_matrix, names)
+            if true_matrix is not None:
+                true_matrix = in_class_order(true_matrix, names, "true_matrix")
+            display_labels = names if display_labels is None else display_labels
         Q = check_noise_matrix(noise_matrix)
         n_classes = len(Q)
         if true_matrix is not None:

@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_noisy._base import BaseNoisyLabelClassifier
 from sklearn_noisy._epochs import BestEpoch
 from sklearn_noisy.inspection._style import GREY, INSIDE, get_axes, line_styles
-from sklearn_noisy.noise import check_noise_matrix
+from sklearn_noisy.noise import check_noise_matrix, in_class_order
 
 __all__ = ["TrainingDisplay"]
 
@@ -77,7 +77,7 @@ class TrainingDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, *, X=None, y=None, true_matrix=None, ax=None, **plot_params
+        cls, estimator, X=None, y=None, *, true_matrix=None, ax=None, **plot_params
     ):
         r"""Draw the training of a fitted classifier.
 
@@ -93,7 +93,8 @@ class TrainingDisplay:
             was kept.
         y : array-like of shape (n_samples,), default=None
             Their labels.
-        true_matrix : array-like of shape (n_classes, n_classes), default=None
+        true_matrix : array-like or DataFrame of shape (n_classes, n_classes), \
+                default=None
             The distance of the noise matrix from it is drawn,
             :math:`\sum_{ji} |Q_{ji} - \hat Q_{ji}| / K`; None draws that from the
             matrix in the end.
@@ -282,5 +283,6 @@ def _matrix_error(estimator, true_matrix):
     else:
         if path is None:
             path = estimator.noise_matrix_[np.newaxis]
-        reference = check_noise_matrix(true_matrix, n_classes=path.shape[1])
+        matrix = in_class_order(true_matrix, estimator.classes_, "true_matrix")
+        reference = check_noise_matrix(matrix, n_classes=path.shape[1])
     return np.abs(path - reference).sum(axis=(1, 2)) / path.shape[1]

@@ -28,7 +28,8 @@ def label_error_report(is_error_true, is_error_found):
     Raises
     ------
     ValueError
-        If one of them is no boolean mask, or they differ in length.
+        If one of them is no boolean mask, or they differ in length or, as Series, in
+        their index.
 
     References
     ----------
@@ -45,6 +46,14 @@ def label_error_report(is_error_true, is_error_found):
     """
     true = _mask(is_error_true, "is_error_true")
     found = _mask(is_error_found, "is_error_found")
+    indices = [getattr(mask, "index", None) for mask in (is_error_true, is_error_found)]
+    if all(hasattr(index, "equals") for index in indices) and not indices[0].equals(
+        indices[1]
+    ):
+        raise ValueError(
+            "is_error_true and is_error_found must be in the same order; their indices "
+            "differ. is_error_found.sort_index(), say."
+        )
     if len(true) != len(found):
         raise ValueError(
             "is_error_true and is_error_found must be masks of the same rows; got "
