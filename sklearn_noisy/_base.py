@@ -7,6 +7,7 @@ criterion, further callbacks) is the subclass's.
 import copy
 import math
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -447,7 +448,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             batch_size=self.batch_size,
             train_split=None,
             callbacks=callbacks,
-            predict_nonlinearity=_softmax,
+            predict_nonlinearity=partial(torch.softmax, dim=-1),
             verbose=self.verbose,
             device=str(device),
             classes=np.arange(len(self.classes_)),
@@ -491,10 +492,9 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
     def _logits(self, X):
         check_is_fitted(self)
+        if max(np.ndim(X), len(self._row_shape) + 1) > 2:
+            # Before scikit-learn counts the features of images along an axis.
+            self._check_row_shape(np.asanyarray(X), reset=False)
         X = validate_data(self, X, reset=False, accept_sparse="csr", allow_nd=True)
         self._check_row_shape(X, reset=False)
         return self.net_.logits(Rows(X))
-
-
-def _softmax(logits):
-    return torch.softmax(logits, dim=-1)

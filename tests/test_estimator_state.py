@@ -489,3 +489,21 @@ def test_nothing_is_warned_about_in_a_plain_fit(iris):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         RobustLossClassifier(random_state=0).fit(*iris)
+
+
+def test_an_unknown_parameter_of_the_module_is_told(iris):
+    X, y = iris
+    with pytest.raises(TypeError, match="Did you mean module__hidden_layer_sizes"):
+        RobustLossClassifier(module__hidden_layer_size=(3,)).fit(X, y)
+
+
+def test_images_of_another_shape_are_told_so(iris):
+    X, y = iris
+    clf = RobustLossClassifier(loss="focal", max_epochs=1, random_state=0)
+    clf.fit(X.reshape(-1, 1, 2, 2), y)
+    for other in (X.reshape(-1, 2, 2), X, X[:, :3]):
+        with pytest.raises(ValueError, match=r"fitted on rows of shape \(1, 2, 2\)"):
+            clf.predict(other)
+    flat = RobustLossClassifier(loss="focal", max_epochs=1).fit(X, y)
+    with pytest.raises(ValueError, match=r"fitted on rows of shape \(4,\)"):
+        flat.predict(X.reshape(-1, 2, 2))

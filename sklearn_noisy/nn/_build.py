@@ -1,6 +1,7 @@
 """A network of the user's: built, and asked whether it returns logits."""
 
 import copy
+import difflib
 import inspect
 
 import torch
@@ -33,7 +34,8 @@ def build_module(module, params, **sizes):
     ValueError
         If there are parameters for an instance.
     TypeError
-        If `module` is nothing that gives an ``nn.Module``.
+        If `module` is nothing that gives an ``nn.Module``, or does not take one of
+        the `params`.
     """
     if isinstance(module, nn.Module):
         if params:
@@ -50,6 +52,7 @@ def build_module(module, params, **sizes):
         except ValueError:  # a builtin type
             accepted = {}
         known = {name: size for name, size in sizes.items() if name in accepted}
+        _check_names(module, params, accepted)
         built = module(**{**known, **params})
     if not isinstance(built, nn.Module):
         raise TypeError(
@@ -57,6 +60,19 @@ def build_module(module, params, **sizes):
             f"that returns an nn.Module; got {module!r}."
         )
     return built
+
+
+def _check_names(module, params, accepted):
+    if not accepted or any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
+        return
+    unknown = [name for name in params if name not in accepted]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], accepted, n=1)
+        hint = f" Did you mean module__{near[0]}?" if near else ""
+        raise TypeError(
+            f"module__{unknown[0]} is no parameter of "
+            f"{getattr(module, '__name__', module)}.{hint}"
+        )
 
 
 def check_logits(logits, n_rows, n_classes):
