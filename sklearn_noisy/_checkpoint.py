@@ -8,6 +8,7 @@ that ended are put back and the one that did not goes on.
 
 import os
 import pickle
+import sys
 import types
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ import joblib
 import numpy as np
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from sklearn_noisy._version import __version__
 from sklearn_noisy.exceptions import TrainingDivergedError
@@ -67,8 +69,12 @@ class Checkpoint:
 
     def remove(self):
         """Remove the files: the fit has ended."""
-        for path in self.folder.glob(f"{self.key}-*"):
+        for path in self.files():
             path.unlink()
+
+    def files(self):
+        """Those that there are."""
+        return list(self.folder.glob(f"{self.key}-*"))
 
 
 class Stage:
@@ -150,6 +156,8 @@ def checkpointed(estimator, data, go_on):
     folder = Path(estimator.checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(folder, fit_key(estimator, data, go_on))
+    if estimator.verbose and checkpoint.files():
+        tqdm.write(f"going on from the checkpoint in {folder}", file=sys.stderr)
     try:
         yield checkpoint
     except TrainingDivergedError:

@@ -5,7 +5,7 @@ import math
 import pickle
 
 import numpy as np
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, PrintLog
 
 __all__ = [
     "BestEpoch",
@@ -158,6 +158,8 @@ def callback_progress(callback):
     Parameters are left out, they come with the callback; so is what cannot be
     pickled, such as an open file, which `on_train_begin` makes anew.
     """
+    if isinstance(callback, PrintLog):
+        return {}  # another process prints its own heading
     params = callback.get_params(deep=False)
     found = {}
     for name, value in vars(callback).items():

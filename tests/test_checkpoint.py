@@ -99,6 +99,27 @@ ESTIMATORS = {
 }
 
 
+def test_that_it_goes_on_is_said_when_asked_for(data, tmp_path, capsys):
+    X, y = data
+    marker = tmp_path / "stop"
+    clf = RobustLossClassifier(
+        loss="focal",
+        max_epochs=3,
+        callbacks=[Stop(str(marker), epoch=2)],
+        checkpoint=tmp_path / "kept",
+        **SMALL,
+    )
+    marker.touch()
+    with pytest.raises(InterruptedError):
+        clf.fit(X, y)
+    assert capsys.readouterr().err == ""
+    marker.unlink()
+    clone(clf).set_params(verbose=1).fit(X, y)
+    shown = capsys.readouterr()
+    assert "going on from the checkpoint in" in shown.err
+    assert [line.split()[0] for line in shown.out.splitlines()[2:]] == ["2", "3"]
+
+
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_fit_that_failed_goes_on(data, tmp_path, name):
     X, y = data
