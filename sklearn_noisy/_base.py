@@ -492,9 +492,9 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
     def _logits(self, X):
         check_is_fitted(self)
-        if max(np.ndim(X), len(self._row_shape) + 1) > 2:
-            # Before scikit-learn counts the features of images along an axis.
-            self._check_row_shape(np.asanyarray(X), reset=False)
+        images = max(getattr(X, "ndim", 2), len(self._row_shape) + 1) > 2
+        if images and hasattr(X, "shape"):  # scikit-learn would count along one axis
+            self._check_row_shape(X, reset=False)
         X = validate_data(self, X, reset=False, accept_sparse="csr", allow_nd=True)
         self._check_row_shape(X, reset=False)
         return self.net_.logits(Rows(X))
