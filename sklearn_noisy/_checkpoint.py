@@ -6,7 +6,7 @@ keeps, in a file of its own, how far it came; when the same fit is called again,
 that ended are put back and the one that did not goes on.
 """
 
-import os
+import io
 import pickle
 import sys
 import types
@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from sklearn_noisy._persisted_file import write_whole
 from sklearn_noisy._version import __version__
 from sklearn_noisy.exceptions import TrainingDivergedError
 
@@ -111,13 +112,9 @@ class Stage:
 
 def write(content, path):
     """Replace a file, all at once: a kill leaves the old one or the new one."""
-    # Another process that fits the same would write another name.
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_whole(path, buffer.getvalue())
 
 
 def read(path):

@@ -6,12 +6,9 @@ import numpy as np
 from sklearn.base import clone
 
 from sklearn_noisy.exceptions import NoiseModelWarning
-from sklearn_noisy.noise import check_noise_matrix, in_class_order
+from sklearn_noisy.noise import check_noise_matrix, in_class_order, is_singular
 
 __all__ = ["check_matrix_for", "estimate_from", "warn_unless_dominant"]
-
-# Condition number from which a noise matrix counts as singular.
-SINGULAR = 1e10
 
 
 def check_matrix_for(data, matrix, name, *, inverted):
@@ -49,7 +46,7 @@ def check_matrix_for(data, matrix, name, *, inverted):
             f"{name} gives the label {label!r} probability 0 for every true class, but "
             "rows of y have it."
         )
-    if np.linalg.cond(Q) > SINGULAR:
+    if is_singular(Q):
         message = f"{name} is singular: given labels cannot tell some classes apart"
         if inverted or not data.is_clean.any():
             raise ValueError(message + ".")

@@ -17,6 +17,7 @@ from sklearn_noisy.noise import (
     check_noise_matrix,
     check_probabilities,
     in_class_order,
+    is_singular,
 )
 
 __all__ = [
@@ -24,9 +25,6 @@ __all__ = [
     "noise_corrected_accuracy_score",
     "noise_corrected_log_loss",
 ]
-
-# Condition number from which a noise matrix counts as singular.
-SINGULAR = 1e10
 
 
 def noise_corrected_accuracy_score(
@@ -87,7 +85,7 @@ def noise_corrected_accuracy_score(
     """
     y_given, y_pred, weight = _check_rows(y_given, y_pred, sample_weight)
     Q, classes = _check_matrix(noise_matrix, labels, [y_given, y_pred])
-    if np.linalg.cond(Q) > SINGULAR:
+    if is_singular(Q):
         raise ValueError(
             "noise_matrix is singular: the accuracy on true labels cannot be told from "
             "given ones. noise_corrected_log_loss can do without its inverse."

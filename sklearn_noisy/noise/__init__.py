@@ -5,6 +5,7 @@ from sklearn_noisy.noise._checks import (
     check_noise_matrix,
     check_probabilities,
     in_class_order,
+    is_singular,
 )
 from sklearn_noisy.noise._estimate import NoiseEstimate
 from sklearn_noisy.noise._likelihood import (
@@ -27,6 +28,7 @@ __all__ = [
     "estimate_noise_matrix",
     "in_class_order",
     "inverse_from_noise",
+    "is_singular",
     "likely_noise_matrix",
     "noise_from_inverse",
     "project_columns",

@@ -10,7 +10,11 @@ __all__ = [
     "check_probabilities",
     "check_stochastic",
     "in_class_order",
+    "is_singular",
 ]
+
+# Condition number from which a noise matrix counts as singular.
+SINGULAR = 1e10
 
 
 def check_stochastic(matrix, name, *, shape=None, tol=1e-6):
@@ -110,6 +114,16 @@ def check_noise_matrix(noise_matrix, *, n_classes=None, max_condition=None):
                 stacklevel=2,
             )
     return Q
+
+
+def is_singular(noise_matrix):
+    """Whether given labels cannot tell some true classes apart.
+
+    Parameters
+    ----------
+    noise_matrix : ndarray of shape (n_classes, n_classes)
+    """
+    return bool(np.linalg.cond(noise_matrix) > SINGULAR)
 
 
 def in_class_order(matrix, classes, name="noise_matrix"):
