@@ -5,7 +5,7 @@ the other 20,000, with true labels, give Q in *estimated*, and nothing else. In
 *estimated, both* the network trains on them as well.
 
     python benchmarks/cifar10.py                    # for a GPU
-    python benchmarks/cifar10.py --subset 3000      # something to see on a CPU
+    python benchmarks/cifar10.py --subset 10000 --width 16 --epochs 20   # on a CPU
 
 A stopped run goes on where it was: results are JSON lines in ``--output``.
 """
@@ -21,6 +21,7 @@ from torch import nn
 from sklearn_noisy import NoiseAdaptedClassifier, NoiseMatrixEstimator
 from sklearn_noisy.datasets import corrupt_labels, fetch_images, make_noise_matrix
 from sklearn_noisy.exceptions import NoiseModelWarning
+from sklearn_noisy.nn import Dropout
 
 METHODS = ("normal", "true Q", "learned", "estimated", "estimated, both")
 # Test errors of their Table 1, in percent.
@@ -45,7 +46,7 @@ class CNN(nn.Module):
             ]
             channels = size
         self.layers = nn.Sequential(
-            *layers, nn.Flatten(), nn.Dropout(0.5), nn.LazyLinear(n_classes)
+            *layers, nn.Flatten(), Dropout(0.5), nn.LazyLinear(n_classes)
         )
 
     def forward(self, X):
@@ -56,6 +57,7 @@ def fit(method, data, args, seed):
     X, given, Q, X_clean, y_clean = data
     settings = {
         "module": CNN,
+        "module__width": args.width,
         "max_epochs": args.epochs,
         "batch_size": args.batch_size,
         "precision": args.precision,
@@ -113,6 +115,7 @@ def main():
     parser.add_argument("--subset", type=int, default=30_000, help="training images")
     parser.add_argument("--noise-rate", type=float, nargs="+", default=[0.5, 0.7])
     parser.add_argument("--method", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--width", type=int, default=32, help="first channels")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--precision", default="auto")
@@ -133,6 +136,7 @@ def main():
                         "method": method,
                         "noise_rate": rate,
                         "n_train": args.subset,
+                        "width": args.width,
                         "epochs": args.epochs,
                         "seed": seed,
                     },

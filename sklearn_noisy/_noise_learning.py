@@ -36,8 +36,13 @@ LONGEST_REST = 0.5
 
 # A class is unknown, and its column stays where it started, up to the one; it is known,
 # and its column moves freely, from the other on: see `knowledge`.
-UNKNOWN = 0.1
-KNOWN = 0.4
+UNKNOWN = 0.3
+KNOWN = 0.7
+
+# Times that nets learn, with the matrix, from nothing. Each starts from the matrix of
+# the one before, which is also what it holds back while a class is not known: better
+# than the count.
+PASSES = 2
 
 TINY = np.finfo(np.float64).tiny
 
@@ -240,11 +245,15 @@ class Folds:
         Returns
         -------
         list of ndarrays of shape (n_classes, n_classes)
-            The start, and the matrix after each epoch.
+            The start, and the matrix after each epoch of all passes.
         """
-        if not self.is_cross_fitted:
-            # Judged by nets that know their labels, EM goes to the identity.
-            return [start]
+        path = [start]
+        if self.is_cross_fitted:  # nets that know their labels find no noise in them
+            for number in range(1, PASSES + 1):
+                path += self._learn_once(path[-1], number)[1:]
+        return path
+
+    def _learn_once(self, start, number):
         layers, nets = self._layers_and_nets(
             start, lambda: [("cycle", OneCycle())] * self.one_cycle
         )
@@ -257,7 +266,7 @@ class Folds:
             for net, (train, _), of_net in zip(nets, rows, progress, strict=True)
         ]
         rest = self._resting_epochs(nets[0], rows[0][0])
-        for _ in self._with_bar(zip(*trainings, strict=True), done=len(path) - 1):
+        for _ in self._with_bar(zip(*trainings, strict=True), number, len(path) - 1):
             epoch, matrix = len(path), path[-1]
             last = epoch == self.max_epochs
             if epoch > rest or last:
@@ -286,10 +295,10 @@ class Folds:
         known = knowledge(posterior, self.weight)
         return known * likely + (1 - known) * start
 
-    def _with_bar(self, epochs, done):
+    def _with_bar(self, epochs, number, done):
         return tqdm(
             epochs,
-            desc="epochs of the noise matrix",
+            desc=f"epochs of the noise matrix ({number} of {PASSES})",
             initial=done,
             total=self.max_epochs,
             disable=not self.verbose,

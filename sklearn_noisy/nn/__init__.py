@@ -8,6 +8,7 @@ from sklearn_noisy.nn._build import (
     try_out,
 )
 from sklearn_noisy.nn._criterion import Criterion
+from sklearn_noisy.nn._dropout import Dropout
 from sklearn_noisy.nn._mlp import MLP, floating_dtype
 from sklearn_noisy.nn._noise_layer import REGULARIZERS, ConvertedLabels, NoiseLayer
 
@@ -16,6 +17,7 @@ __all__ = [
     "REGULARIZERS",
     "ConvertedLabels",
     "Criterion",
+    "Dropout",
     "NoiseLayer",
     "Rows",
     "TensorBatches",

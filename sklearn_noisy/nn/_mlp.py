@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from sklearn_noisy.nn._dropout import Dropout
+
 __all__ = ["MLP"]
 
 
@@ -42,12 +44,12 @@ class MLP(nn.Module):
         self.input_scale = input_scale
         layers = [nn.Flatten()]
         if input_dropout:
-            layers.append(nn.Dropout(input_dropout))
+            layers.append(Dropout(input_dropout))
         width = n_features
         for size in hidden_layer_sizes:
             layers += [nn.Linear(width, size), activation()]
             if dropout:
-                layers.append(nn.Dropout(dropout))
+                layers.append(Dropout(dropout))
             width = size
         layers.append(nn.Linear(width, n_classes))
         self.layers = nn.Sequential(*layers)
