@@ -7,6 +7,8 @@ after every epoch the matrix is the likeliest one given what they all think of t
 rows that they do not know.
 """
 
+import copy
+
 import numpy as np
 import torch
 from scipy.special import softmax
@@ -24,7 +26,9 @@ from sklearn_noisy.noise import (
 
 __all__ = ["Folds", "MatrixPath", "StartLearning", "auto_folds", "knowledge"]
 
-# Epochs without a gain after which the nets that only count have seen enough.
+# The part of the epochs that the nets get which count. Where the learning rate goes
+# through no cycle, they stop after so many epochs without a gain.
+WARM_UP_PART = 0.5
 WARM_UP_PATIENCE = 5
 
 # The matrix stays where it is for so many epochs and so many updates of the nets, but
@@ -39,10 +43,10 @@ LONGEST_REST = 0.5
 UNKNOWN = 0.3
 KNOWN = 0.7
 
-# Times that nets learn, with the matrix, from nothing. Each starts from the matrix of
-# the one before, which is also what it holds back while a class is not known: better
-# than the count.
-PASSES = 2
+# Nets learn together with the matrix, from nothing, once for each of these parts of the
+# epochs. Each time starts from the matrix of the time before, which is also what a
+# class that is not known keeps: the first time makes something better of the count.
+PASSES = (0.5, 1.0)
 
 TINY = np.finfo(np.float64).tiny
 
@@ -175,12 +179,15 @@ class Folds:
                 train[self.noisy[test]] = False
                 self.parts.append((train, test))
 
-    def _layers_and_nets(self, matrix, callbacks):
+    def _layers_and_nets(self, matrix, callbacks=()):
+        if self.one_cycle:
+            callbacks = [*callbacks, OneCycle()]
         layers, nets = [], []
         for train, _ in self.parts:
             layers.append(NoiseLayer(torch.as_tensor(matrix)))
             part = self.data.subset(train)
-            nets.append(self.make_net(part, layers[-1], callbacks()))
+            own = [(type(one).__name__, copy.copy(one)) for one in callbacks]
+            nets.append(self.make_net(part, layers[-1], own))
         return layers, nets
 
     def _rows(self):
@@ -203,24 +210,28 @@ class Folds:
         Parameters
         ----------
         n_epochs : int or None
-            None: until the agreement with the given labels of the fold that is left
+            None: half of the epochs or, where the learning rate goes through no
+            cycle, until the agreement with the given labels of the fold that is left
             out no longer grows. The best epoch is kept.
 
         Returns
         -------
         ndarray of shape (n_noisy, n_classes)
         """
-        patience = WARM_UP_PATIENCE if n_epochs is None else None
+        patience = None
+        if n_epochs is None:
+            patience = None if self.one_cycle else WARM_UP_PATIENCE
+            n_epochs = self._part(WARM_UP_PART if self.one_cycle else 1)
+        by = "loss" if self.one_cycle else "accuracy"
         _, nets = self._layers_and_nets(
-            np.eye(self.data.n_classes),
-            lambda: [("best_epoch", BestEpoch(patience))],
+            np.eye(self.data.n_classes), [BestEpoch(patience, by=by)]
         )
         rows = list(self._rows())
         for net, (train, left_out) in zip(nets, rows, strict=True):
             net.train(
                 train,
                 left_out if self.is_cross_fitted else None,
-                self.max_epochs if n_epochs is None else n_epochs,
+                n_epochs,
                 self.checkpoint.stage(),
             )
         return self._logits(nets, [left_out for _, left_out in rows])
@@ -249,26 +260,31 @@ class Folds:
         """
         path = [start]
         if self.is_cross_fitted:  # nets that know their labels find no noise in them
-            for number in range(1, PASSES + 1):
-                path += self._learn_once(path[-1], number)[1:]
+            for number, part in enumerate(PASSES, start=1):
+                path += self._learn_once(path[-1], self._part(part), number)[1:]
         return path
 
-    def _learn_once(self, start, number):
-        layers, nets = self._layers_and_nets(
-            start, lambda: [("cycle", OneCycle())] * self.one_cycle
-        )
+    def _learn_once(self, start, n_epochs, number):
+        layers, nets = self._layers_and_nets(start)
         rows = list(self._rows())
         left_out = [rows for _, rows in rows]
         stage = self.checkpoint.stage()
         path, progress = (stage and stage.load()) or ([start], [None] * len(nets))
         trainings = [
-            net.train_by_epoch(train, None, self.max_epochs, of_net)
+            net.train_by_epoch(train, None, n_epochs, of_net)
             for net, (train, _), of_net in zip(nets, rows, progress, strict=True)
         ]
-        rest = self._resting_epochs(nets[0], rows[0][0])
-        for _ in self._with_bar(zip(*trainings, strict=True), number, len(path) - 1):
+        rest = self._resting_epochs(nets[0], rows[0][0], n_epochs)
+        epochs = tqdm(
+            zip(*trainings, strict=True),
+            desc=f"epochs of the noise matrix ({number} of {len(PASSES)})",
+            initial=len(path) - 1,
+            total=n_epochs,
+            disable=not self.verbose,
+        )
+        for _ in epochs:
             epoch, matrix = len(path), path[-1]
-            last = epoch == self.max_epochs
+            last = epoch == n_epochs
             if epoch > rest or last:
                 matrix = self._update(self._logits(nets, left_out), matrix, start, last)
                 for layer in layers:
@@ -295,16 +311,11 @@ class Folds:
         known = knowledge(posterior, self.weight)
         return known * likely + (1 - known) * start
 
-    def _with_bar(self, epochs, number, done):
-        return tqdm(
-            epochs,
-            desc=f"epochs of the noise matrix ({number} of {PASSES})",
-            initial=done,
-            total=self.max_epochs,
-            disable=not self.verbose,
-        )
+    def _part(self, part):
+        return max(1, round(part * self.max_epochs))
 
-    def _resting_epochs(self, net, rows):
+    @staticmethod
+    def _resting_epochs(net, rows, n_epochs):
         n_steps = len(net.get_iterator(rows, training=True))
         rest = max(RESTING_EPOCHS, RESTING_STEPS / n_steps)
-        return min(rest, LONGEST_REST * self.max_epochs)
+        return min(rest, LONGEST_REST * n_epochs)
