@@ -59,11 +59,12 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
         Highest learning rate of the matrix under a regularizer; None is `lr`.
     noise_init : {"count", "identity"} or array-like, default="count"
         What learning starts from. ``"count"``: given labels counted against what
-        nets without a noise layer predict.
+        nets without a noise layer predict, where they are certain.
     warm_up : int or "auto", default="auto"
         Epochs of those nets, and of training before a regularizer's gradient moves
-        the matrix. ``"auto"``: until rows that were left out say so (a third of
-        `max_epochs` under a regularizer).
+        the matrix. ``"auto"``: half of `max_epochs` or 200 updates, if that is more
+        (a third of the epochs under a regularizer); with
+        ``lr_schedule="constant"`` until rows that were left out say so.
     n_folds : int or "auto", default="auto"
         Parts of the rows, each judged by a net that did not train on it, while a
         matrix is learned. 1: the rows are judged by the net that trained on them,

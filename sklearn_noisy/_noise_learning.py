@@ -8,6 +8,7 @@ rows that they do not know.
 """
 
 import copy
+import math
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from sklearn_noisy._cross_fit import stratified_folds
 from sklearn_noisy._epochs import BestEpoch, OneCycle
 from sklearn_noisy.nn import NoiseLayer
 from sklearn_noisy.noise import (
+    certain_noise_matrix,
     confident_noise_matrix,
     count_noise_matrix,
     likely_noise_matrix,
@@ -26,9 +28,11 @@ from sklearn_noisy.noise import (
 
 __all__ = ["Folds", "MatrixPath", "StartLearning", "auto_folds", "knowledge"]
 
-# The part of the epochs that the nets get which count. Where the learning rate goes
-# through no cycle, they stop after so many epochs without a gain.
+# The nets that count get this part of the epochs, or more, up to all, until they have
+# had so many updates. Where the learning rate goes through no cycle, they stop after so
+# many epochs without a gain.
 WARM_UP_PART = 0.5
+WARM_UP_STEPS = 200
 WARM_UP_PATIENCE = 5
 
 # The matrix stays where it is for so many epochs and so many updates of the nets, but
@@ -38,15 +42,9 @@ RESTING_EPOCHS = 2
 RESTING_STEPS = 200
 LONGEST_REST = 0.5
 
-# A class is unknown, and its column stays where it started, up to the one; it is known,
-# and its column moves freely, from the other on: see `knowledge`.
-UNKNOWN = 0.3
-KNOWN = 0.7
-
-# Nets learn together with the matrix, from nothing, once for each of these parts of the
-# epochs. Each time starts from the matrix of the time before, which is also what a
-# class that is not known keeps: the first time makes something better of the count.
-PASSES = (0.5, 1.0)
+# What the start of a column is worth, as a part of what is not known of its class: see
+# `knowledge`.
+START_WORTH = 0.25
 
 TINY = np.finfo(np.float64).tiny
 
@@ -71,10 +69,12 @@ def auto_folds(n_rows):
 def knowledge(probabilities, weight):
     """How far each class is known, from 0 to 1.
 
-    The part of the variance of "the true class is k" that its probabilities explain,
-    Var(p_k) / E p_k (1 - E p_k), on a ramp. Where neither a row nor its label says
-    much, EM puts it wherever it likes: the class gets lost, since the nets then learn
-    that its rows are noise.
+    The variance of "the true class is k" has a part that its probabilities explain,
+    r = Var(p_k) / E p_k (1 - E p_k), and one that is missing. EM finds the column from
+    the first, and goes astray where the other is large: where neither a row nor its
+    label says much, it puts the row wherever it likes, and the nets learn that the
+    rows of the class are noise. So the start keeps a weight in proportion to what is
+    missing.
 
     Parameters
     ----------
@@ -90,7 +90,12 @@ def knowledge(probabilities, weight):
     mean = weight @ probabilities
     variance = weight @ (probabilities - mean) ** 2
     explained = variance / np.maximum(mean * (1 - mean), TINY)
-    return np.clip((explained - UNKNOWN) / (KNOWN - UNKNOWN), 0, 1)
+    return explained / (explained + START_WORTH * (1 - explained))
+
+
+def n_updates(net, rows):
+    """Updates of the weights in an epoch."""
+    return len(net.get_iterator(rows, training=True))
 
 
 class MatrixPath(Callback):
@@ -210,23 +215,28 @@ class Folds:
         Parameters
         ----------
         n_epochs : int or None
-            None: half of the epochs or, where the learning rate goes through no
-            cycle, until the agreement with the given labels of the fold that is left
-            out no longer grows. The best epoch is kept.
+            None: half of the epochs, more on few rows, or, where the learning rate
+            goes through no cycle, until the agreement with the given labels of the
+            fold that is left out no longer grows. The best epoch is kept.
 
         Returns
         -------
         ndarray of shape (n_noisy, n_classes)
         """
-        patience = None
-        if n_epochs is None:
-            patience = None if self.one_cycle else WARM_UP_PATIENCE
-            n_epochs = self._part(WARM_UP_PART if self.one_cycle else 1)
-        by = "loss" if self.one_cycle else "accuracy"
-        _, nets = self._layers_and_nets(
-            np.eye(self.data.n_classes), [BestEpoch(patience, by=by)]
+        waits = n_epochs is None and not self.one_cycle
+        best = BestEpoch(
+            WARM_UP_PATIENCE if waits else None,
+            by="loss" if self.one_cycle else "accuracy",
         )
+        _, nets = self._layers_and_nets(np.eye(self.data.n_classes), [best])
         rows = list(self._rows())
+        if n_epochs is None:
+            n_epochs = self.max_epochs
+            if self.one_cycle:
+                enough = WARM_UP_STEPS / n_updates(nets[0], rows[0][0])
+                n_epochs = min(
+                    n_epochs, math.ceil(max(WARM_UP_PART * n_epochs, enough))
+                )
         for net, (train, left_out) in zip(nets, rows, strict=True):
             net.train(
                 train,
@@ -237,7 +247,11 @@ class Folds:
         return self._logits(nets, [left_out for _, left_out in rows])
 
     def count(self, logits):
-        """Noise matrix by counting."""
+        """Noise matrix by counting, where the nets are certain if they can be."""
+        if self.is_cross_fitted:
+            return certain_noise_matrix(
+                softmax(logits, axis=1), self.given, self.weight
+            )
         return count_noise_matrix(
             logits.argmax(axis=1), self.given, self.data.n_classes, self.weight
         )
@@ -256,35 +270,31 @@ class Folds:
         Returns
         -------
         list of ndarrays of shape (n_classes, n_classes)
-            The start, and the matrix after each epoch of all passes.
+            The start, and the matrix after each epoch.
         """
-        path = [start]
-        if self.is_cross_fitted:  # nets that know their labels find no noise in them
-            for number, part in enumerate(PASSES, start=1):
-                path += self._learn_once(path[-1], self._part(part), number)[1:]
-        return path
-
-    def _learn_once(self, start, n_epochs, number):
+        if not self.is_cross_fitted:
+            # Judged by nets that know their labels, EM goes to the identity.
+            return [start]
         layers, nets = self._layers_and_nets(start)
         rows = list(self._rows())
         left_out = [rows for _, rows in rows]
         stage = self.checkpoint.stage()
         path, progress = (stage and stage.load()) or ([start], [None] * len(nets))
         trainings = [
-            net.train_by_epoch(train, None, n_epochs, of_net)
+            net.train_by_epoch(train, None, self.max_epochs, of_net)
             for net, (train, _), of_net in zip(nets, rows, progress, strict=True)
         ]
-        rest = self._resting_epochs(nets[0], rows[0][0], n_epochs)
+        rest = self._resting_epochs(nets[0], rows[0][0])
         epochs = tqdm(
             zip(*trainings, strict=True),
-            desc=f"epochs of the noise matrix ({number} of {len(PASSES)})",
+            desc="epochs of the noise matrix",
             initial=len(path) - 1,
-            total=n_epochs,
+            total=self.max_epochs,
             disable=not self.verbose,
         )
         for _ in epochs:
             epoch, matrix = len(path), path[-1]
-            last = epoch == n_epochs
+            last = epoch == self.max_epochs
             if epoch > rest or last:
                 matrix = self._update(self._logits(nets, left_out), matrix, start, last)
                 for layer in layers:
@@ -311,11 +321,6 @@ class Folds:
         known = knowledge(posterior, self.weight)
         return known * likely + (1 - known) * start
 
-    def _part(self, part):
-        return max(1, round(part * self.max_epochs))
-
-    @staticmethod
-    def _resting_epochs(net, rows, n_epochs):
-        n_steps = len(net.get_iterator(rows, training=True))
-        rest = max(RESTING_EPOCHS, RESTING_STEPS / n_steps)
-        return min(rest, LONGEST_REST * n_epochs)
+    def _resting_epochs(self, net, rows):
+        rest = max(RESTING_EPOCHS, RESTING_STEPS / n_updates(net, rows))
+        return min(rest, LONGEST_REST * self.max_epochs)

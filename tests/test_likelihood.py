@@ -9,6 +9,7 @@ from sklearn.metrics import confusion_matrix
 
 from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
 from sklearn_noisy.noise import (
+    certain_noise_matrix,
     confident_noise_matrix,
     count_noise_matrix,
     likely_noise_matrix,
@@ -47,6 +48,51 @@ def test_counting_takes_mistakes_of_the_model_for_noise(drawn):
     counted = count_noise_matrix(logits.argmax(axis=1), given, K, np.ones(len(given)))
     found, _, _ = likely_noise_matrix(logits, given, counted)
     assert error(counted, Q) > 5 * error(found, Q)
+
+
+def test_certain_rows_hold_fewer_mistakes(drawn):
+    logits, y, given, Q = drawn
+    p, weight = softmax(logits, axis=1), np.ones(len(given))
+    counted = count_noise_matrix(p.argmax(axis=1), given, K, weight)
+    assert error(certain_noise_matrix(p, given, weight), Q) < 0.5 * error(counted, Q)
+    # Where certainty says nothing of mistakes, all rows count.
+    rng = np.random.RandomState(0)
+    predicted = np.where(rng.rand(len(y)) < 0.5, y, rng.randint(K, size=len(y)))
+    p = np.full(p.shape, 0.01) + 0.5 * np.eye(K)[predicted]
+    p += 0.4 * rng.rand(len(y), 1) * np.eye(K)[predicted]
+    found, counted = (
+        certain_noise_matrix(p, given, weight),
+        count_noise_matrix(predicted, given, K, weight),
+    )
+    assert np.abs(found - counted).sum() / K < 0.04
+
+
+def test_certain_rows_by_hand():
+    """Ten rows of class 0, of which three are certain; none of class 2."""
+    p = np.array([[0.5 + i / 30, 0.4 - i / 30, 0.1] for i in range(10)])
+    p = np.concatenate([p, [[0.1, 0.8, 0.1]] * 4])
+    given = np.array([1, 0, 1, 0, 1, 0, 1, 0, 0, 0, 1, 1, 1, 0])
+    found = certain_noise_matrix(p, given, np.ones(14))
+    # All of the three were given 0, 6 of all ten: no chance is seen, and they are told.
+    np.testing.assert_allclose(found[:, 0], [1, 0, 0])
+    # Of four rows two are certain, without a 0 among them.
+    np.testing.assert_allclose(found[:, 1], [0, 1, 0])
+    np.testing.assert_allclose(found[:, 2], [0, 0, 1])
+    # A row of weight 0 is not there. Certain are the last row and the seventh, and
+    # their third of 0 is not more than chance away from the 4/9 of all.
+    weight = np.ones(14)
+    weight[[7, 8]] = 0
+    weight[6] = 2
+    found = certain_noise_matrix(p, given, weight)
+    np.testing.assert_allclose(found[:, 0], [4 / 9, 5 / 9, 0])
+    # With thirty times the rows it is more: of 30 last ones, and 26 of the seventh.
+    many = np.tile(np.arange(14), 30)
+    found = certain_noise_matrix(p[many], given[many], weight[many])
+    certain = 30 / (30 + 2 * 26)
+    chance = 2 * certain * (1 - certain) * 0.7 / (82**2 / (30 + 4 * 26))
+    share = 1 - chance / (2 * (certain - 4 / 9) ** 2)
+    expected = 4 / 9 + share * (certain - 4 / 9)
+    np.testing.assert_allclose(found[:, 0], [expected, 1 - expected, 0])
 
 
 def test_a_model_that_is_too_sure_is_calibrated(drawn):

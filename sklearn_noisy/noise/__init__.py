@@ -9,6 +9,7 @@ from sklearn_noisy.noise._checks import (
 )
 from sklearn_noisy.noise._estimate import NoiseEstimate
 from sklearn_noisy.noise._likelihood import (
+    certain_noise_matrix,
     confident_noise_matrix,
     count_noise_matrix,
     likely_noise_matrix,
@@ -23,6 +24,7 @@ __all__ = [
     "Solution",
     "check_noise_matrix",
     "check_probabilities",
+    "certain_noise_matrix",
     "confident_noise_matrix",
     "count_noise_matrix",
     "estimate_noise_matrix",
