@@ -236,15 +236,48 @@ def evaluate(settings, args):
     )
 
 
-def show(values, digits=4):
-    """Mean and, of several seeds, standard deviation."""
-    values = [value for value in values if value is not None]
+def show(rows, key):
+    """Mean and, of several seeds, standard deviation; a dash if nothing was run."""
+    values = [row[key] for row in rows if key in row]
     if not values:
-        return ""
+        return "–"
+    digits = 3 if "error" in key or "f1" in key or key == "floor" else 4
     text = f"{np.mean(values):.{digits}f}"
     if len(values) > 1:
         text += f" ± {np.std(values, ddof=1):.{digits}f}"
     return text.replace("0.", ".")
+
+
+def accuracies(found, noises, methods):
+    """Table of the epoch that was picked / the mean of the last ones."""
+    table = []
+    for noise in noises:
+        line = [noise]
+        for method in methods:
+            rows = found.get((noise, method), [])
+            picked, last = show(rows, "picked"), show(rows, "last")
+            line.append(picked if last == "–" else f"{picked} / {last}")
+        table.append(line)
+    return markdown_table(["noise", *methods], table)
+
+
+def matrices(found, noises):
+    """Table of the errors of the matrix, and of the labels found with it."""
+    columns = {
+        "floor": ("learned", "floor"),
+        "counted at the start": ("learned", "start_error"),
+        "learned": ("learned", "error"),
+        "default": ("default", "error"),
+        "estimated": ("estimated", "error"),
+        "F1": ("learned", "f1_in_sample"),
+        "F1, out of fold": ("learned", "f1_out_of_fold"),
+        "F1 of CleanLearning": ("CleanLearning", "f1_out_of_fold"),
+    }
+    table = [
+        [noise, *(show(found.get((noise, m), []), key) for m, key in columns.values())]
+        for noise in noises
+    ]
+    return markdown_table(["noise", *columns], table)
 
 
 def main():
@@ -282,15 +315,9 @@ def main():
                     row = results.get(settings, lambda s=settings: evaluate(s, args))
                 if row is not None:
                     rows.setdefault((noise, method), []).append(row)
-    keys = ("picked", "last", "last_epoch", "error", "floor")
-    keys += ("f1_in_sample", "f1_out_of_fold")
-    table = [
-        [noise, method, *(show([row.get(key) for row in group]) for key in keys)]
-        for (noise, method), group in sorted(
-            rows.items(), key=lambda item: NOISES.index(item[0][0])
-        )
-    ]
-    print(markdown_table(["noise", "method", *keys], table))
+    methods = [m for m in args.method if any(m == method for _, method in rows)]
+    print(f"{args.dataset}: accuracy\n\n{accuracies(rows, args.noise, methods)}\n")
+    print(f"{args.dataset}: matrix, wrong labels\n\n{matrices(rows, args.noise)}")
 
 
 if __name__ == "__main__":

@@ -62,8 +62,9 @@ for name, model in models.items():
 
 # %%
 # ``noise_matrix_path_`` holds the start, counted against what nets without a noise
-# layer predict, and the matrix after each epoch. The start takes the nets' own
-# mistakes for noise. The matrix rests until the nets know enough, then EM finds it.
+# layer predict, where they are certain, and the matrix after each epoch. The start
+# takes the mistakes that are left for noise. The matrix rests until the nets know
+# enough, then EM finds it.
 
 path = models["learned matrix"].noise_matrix_path_
 errors = np.abs(path - Q).sum(axis=(1, 2)) / 10
