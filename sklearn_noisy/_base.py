@@ -316,7 +316,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                     "class_weight='balanced' needs all rows at once; give "
                     "partial_fit a dict {label: weight}, or sample_weight."
                 )
-            return encode_labels(np.asarray(classes))[1]
+            return encode_labels(np.repeat(classes, 3))[1]  # else it warns of many
         if classes is not None and not np.array_equal(
             self.classes_, np.unique(classes)
         ):

@@ -239,6 +239,13 @@ def test_partial_fit(iris):
     assert steps.n_iter_ == twice.n_iter_ == 2
 
 
+def test_partial_fit_of_many_classes():
+    """A list of classes is no sample in which every other label is a new one."""
+    X, y = np.random.RandomState(0).rand(120, 3), np.arange(120) % 40
+    clf = classifier(max_epochs=1).partial_fit(X, y, classes=np.arange(40))
+    assert clf.predict_proba(X).shape == (120, 40)
+
+
 def test_partial_fit_errors(iris):
     X, y = iris
     with pytest.raises(ValueError, match="classes must be given in the first call"):

@@ -1,0 +1,272 @@
+"""An epoch of training: ours, skorch, scikit-learn, and a loop written by hand.
+
+Rows of the size of MNIST. The contenders take turns, epoch by epoch, in one process;
+told are the median of the seconds of an epoch and its ratio to the loop. Peak memory
+is that of a process of its own, above what it held before the training.
+
+    python benchmarks/training_speed.py
+    python benchmarks/training_speed.py --case "MLP, batch 128" --epochs 9
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from _common import markdown_table
+from sklearn.neural_network import MLPClassifier
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from sklearn_noisy import NoiseAdaptedClassifier, RobustLossClassifier
+from sklearn_noisy.nn import MLP
+
+LR = 1e-3
+
+
+class CNN(nn.Module):
+    """1.2 million parameters: two convolutions, pooling, two linear layers."""
+
+    def __init__(self, n_classes=10):
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU()),
+            *(nn.MaxPool2d(2), nn.Dropout(0.25), nn.Flatten()),
+            *(nn.Linear(64 * 12 * 12, 128), nn.ReLU(), nn.Dropout(0.5)),
+            nn.Linear(128, n_classes),
+        )
+
+    def forward(self, X):
+        return self.layers(X)
+
+
+# Name: kind of network, batch size, classes, whether with a noise layer, rows.
+CASES = {
+    "MLP, batch 64": ("mlp", 64, 10, False, 30_000),
+    "MLP, batch 128": ("mlp", 128, 10, False, 30_000),
+    "MLP, batch 512": ("mlp", 512, 10, False, 30_000),
+    "CNN, batch 128": ("cnn", 128, 10, False, 1_500),
+    "noise layer, K = 10": ("mlp", 128, 10, True, 30_000),
+    "noise layer, K = 1000": ("mlp", 128, 1000, True, 10_000),
+}
+
+
+def make_data(kind, n_classes, n_rows):
+    rng = np.random.RandomState(0)
+    shape = (1, 28, 28) if kind == "cnn" else (784,)
+    X = rng.randint(256, size=(n_rows, *shape), dtype=np.uint8) / np.float32(255)
+    y = rng.randint(n_classes, size=n_rows)
+    y[:n_classes] = np.arange(n_classes)
+    return X, y
+
+
+def make_module(kind, n_classes):
+    if kind == "cnn":
+        return CNN(n_classes)
+    return MLP(784, n_classes, hidden_layer_sizes=(256, 256))
+
+
+def noise_matrix(n_classes):
+    return np.full((n_classes, n_classes), 0.3 / n_classes) + 0.7 * np.eye(n_classes)
+
+
+# Each contender is a generator that trains an epoch whenever it is asked for the next.
+
+
+def by_hand(kind, batch_size, n_classes, noise, n_rows, device):
+    """Nothing but what training needs: a permutation, slices, a step."""
+    X, y = make_data(kind, n_classes, n_rows)
+    X, y = torch.from_numpy(X).to(device), torch.from_numpy(y).to(device)
+    torch.manual_seed(0)
+    module = make_module(kind, n_classes).to(device).train()
+    optimizer = torch.optim.Adam(module.parameters(), LR)
+    Q = torch.as_tensor(noise_matrix(n_classes), dtype=torch.float32, device=device)
+    while True:
+        total = torch.zeros((), device=device)
+        for rows in torch.randperm(len(y)).to(device).split(batch_size):
+            logits, target = module(X[rows]), y[rows]
+            if noise:
+                p = torch.softmax(logits, dim=1)
+                loss = -(Q[target] * p).sum(dim=1).log().mean()
+            else:
+                loss = nn.functional.cross_entropy(logits, target)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            total += loss.detach() * len(rows)
+        total.item()
+        yield
+
+
+def in_epochs(fit_one):
+    """From a fit that runs to the end: an epoch at a time, by partial fits."""
+    while True:
+        fit_one()
+        yield
+
+
+def ours(kind, batch_size, n_classes, noise, n_rows, device):
+    X, y = make_data(kind, n_classes, n_rows)
+    shared = {
+        "optimizer": torch.optim.Adam,
+        "lr": LR,
+        "batch_size": batch_size,
+        "device": device,
+        "random_state": 0,
+        "max_epochs": 1,
+        "early_stopping": False,
+    }
+    shared |= {"module": CNN} if kind == "cnn" else {"module__dropout": 0.0}
+    if kind != "cnn":
+        shared |= {"module__input_dropout": 0.0, "module__input_scale": 1.0}
+    if noise:
+        clf = NoiseAdaptedClassifier(
+            noise_matrix=noise_matrix(n_classes),
+            n_rounds=0,
+            lr_schedule="constant",
+            **shared,
+        )
+    else:
+        clf = RobustLossClassifier(loss="cross_entropy", **shared)
+    classes = np.arange(n_classes)
+    return in_epochs(lambda: clf.partial_fit(X, y, classes=classes))
+
+
+def skorch(kind, batch_size, n_classes, noise, n_rows, device):
+    X, y = make_data(kind, n_classes, n_rows)
+    torch.manual_seed(0)
+    net = NeuralNetClassifier(
+        make_module(kind, n_classes),
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=LR,
+        batch_size=batch_size,
+        max_epochs=1,
+        train_split=None,
+        verbose=0,
+        device=device,
+    )
+    return in_epochs(lambda: net.partial_fit(X, y))
+
+
+def scikit_learn(kind, batch_size, n_classes, noise, n_rows, device):
+    X, y = make_data(kind, n_classes, n_rows)
+    clf = MLPClassifier(
+        (256, 256), learning_rate_init=LR, batch_size=batch_size, random_state=0
+    )
+    return in_epochs(lambda: clf.partial_fit(X, y, classes=np.arange(n_classes)))
+
+
+CONTENDERS = {
+    "by hand": by_hand,
+    "ours": ours,
+    "skorch": skorch,
+    "MLPClassifier": scikit_learn,
+}
+
+
+def contenders(case, device):
+    """Those that can do it: skorch and scikit-learn have no noise layer."""
+    kind, _, _, noise, _ = CASES[case]
+    names = ["by hand", "ours"]
+    if not noise:
+        names.append("skorch")
+        if kind == "mlp" and device == "cpu":
+            names.append("MLPClassifier")
+    return names
+
+
+def seconds(case, device, n_epochs):
+    """Seconds of each epoch of each contender; the first does not count."""
+    running = {
+        name: CONTENDERS[name](*CASES[case], device)
+        for name in contenders(case, device)
+    }
+    times = {name: [] for name in running}
+    for epoch in range(n_epochs + 1):
+        for name, epochs in running.items():
+            start = time.perf_counter()
+            next(epochs)
+            if device != "cpu":
+                torch.cuda.synchronize()
+            if epoch:
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+def status(field):
+    """MiB of this process, as Linux tells; a child's getrusage begins at its parent."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(field)
+
+
+def own_memory(case, name, device):
+    """MiB that data and two epochs add, in this process."""
+    make_data("mlp", 10, 10)
+    before = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    epochs = CONTENDERS[name](*CASES[case], device)
+    next(epochs)
+    next(epochs)
+    if device == "cpu":
+        return status("VmHWM") - before
+    return torch.cuda.max_memory_allocated() / 2**20
+
+
+def memory(case, name, device):
+    """The same, in a new process."""
+    command = [sys.executable, __file__, "--device", device, "--own-memory", name]
+    command += ["--case", case]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return json.loads(out)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--epochs", type=int, default=7)
+    parser.add_argument(
+        "--device", default="cuda" if torch.cuda.is_available() else "cpu"
+    )
+    parser.add_argument("--own-memory", choices=CONTENDERS, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.own_memory:
+        print(own_memory(args.case[0], args.own_memory, args.device))
+        return
+    table = []
+    for case in args.case:
+        times = seconds(case, args.device, args.epochs)
+        loop = times["by hand"]
+        first = None
+        for name, own in times.items():
+            ratio = statistics.median(
+                one / other for one, other in zip(own, loop, strict=True)
+            )
+            mib = memory(case, name, args.device)
+            first = first or mib
+            table.append(
+                [
+                    case,
+                    name,
+                    f"{statistics.median(own):.3f}",
+                    f"{ratio:.2f}",
+                    f"{mib:.0f}",
+                    f"{mib / first:.2f}",
+                ]
+            )
+            print(table[-1], flush=True)
+    header = ["case", "", "s an epoch", "ratio", "peak, MiB", "ratio"]
+    print(f"{args.device}, {torch.get_num_threads()} thread(s)")
+    print(markdown_table(header, table))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
