@@ -59,6 +59,7 @@ def fit(method, data, args, seed):
         "module": CNN,
         "module__width": args.width,
         "max_epochs": args.epochs,
+        "lr": 3e-3,
         "batch_size": args.batch_size,
         "precision": args.precision,
         "device": args.device,

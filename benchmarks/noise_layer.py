@@ -99,6 +99,7 @@ def options(args, seed):
         "module__input_scale": 255.0,
         "validation_fraction": 0.05,
         "batch_size": 256,
+        "lr": 3e-3,
         "max_epochs": args.epochs,
         "precision": args.precision,
         "device": args.device,

@@ -63,13 +63,15 @@ def make_data(args, seed):
 def evaluate(settings, args):
     X, y, is_clean, digits = make_data(args, settings["seed"])
     params = dict(METHODS.get(settings["method"], METHODS["reweighting"]))
-    if not settings["method"].endswith("outside"):
+    if settings["method"].endswith("outside"):
+        params["outside_label"] = OUTSIDE
+    else:
         inside = y != OUTSIDE
         X, y, is_clean = X[inside], y[inside], is_clean[inside]
     clf = NoiseAdaptedClassifier(
         gamma=settings["gamma"],
-        outside_label=OUTSIDE,
         max_epochs=args.epochs,
+        lr=3e-3,
         n_rounds=0,
         module__input_scale=255.0,
         device=args.device,
@@ -126,7 +128,7 @@ def main():
     print(f"clean rows only: {np.mean(only):.3f} ± {np.std(only):.3f}")
     print(markdown_table(["method", *(f"γ = {gamma}" for gamma in GAMMAS)], table))
 
-    figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    figure, ax = plt.subplots(figsize=(8.6, 4.2), layout="constrained")
     markers = "osD^vP"
     for (method, marker), style in zip(
         zip(METHODS, markers, strict=True), ["-"] * 4 + ["--"] * 2, strict=True
@@ -135,7 +137,7 @@ def main():
         ax.plot(GAMMAS, mean, style, marker=marker, label=method)
     ax.axhline(np.mean(only), color="#666666", linestyle=":", label="clean rows only")
     ax.set(xlabel="γ: weight of a noisy row", ylabel="accuracy on true labels")
-    ax.legend(frameon=False, fontsize=8)
+    figure.legend(loc="outside right center", frameon=False, fontsize=9)
     path = Path(args.output).with_suffix(".png")
     figure.savefig(path, dpi=100)
     print(f"the curve is in {path}")

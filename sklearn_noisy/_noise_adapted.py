@@ -83,7 +83,7 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
         :func:`find_label_issues` know nothing of it: leave such rows out there.
     optimizer : torch optimizer class, default=torch.optim.AdamW
         Its parameters are ``optimizer__<name>``.
-    lr : float, default=3e-3
+    lr : float, default=2e-3
         Learning rate, at its highest.
     lr_schedule : {"one_cycle", "constant"}, default="one_cycle"
         ``"one_cycle"``: up in the first 30 % of the epochs, down to zero in the
@@ -216,7 +216,7 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
         n_rounds=1,
         outside_label=None,
         optimizer=torch.optim.AdamW,
-        lr=3e-3,
+        lr=2e-3,
         lr_schedule="one_cycle",
         max_epochs=30,
         batch_size=128,
