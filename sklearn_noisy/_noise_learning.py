@@ -145,7 +145,7 @@ class Folds:
     max_epochs : int
         Of each training.
     one_cycle : bool
-        Whether the learning rate goes through a cycle in :meth:`learn`.
+        Whether the learning rate goes through a cycle, where there are several nets.
     checkpoint : Checkpoint or NoCheckpoint
     verbose : int
         Above 0, a progress bar (on stderr).
@@ -169,11 +169,12 @@ class Folds:
         self.make_net = make_net
         self.make_rows = make_rows
         self.max_epochs = max_epochs
-        self.one_cycle = one_cycle
         self.noisy = np.flatnonzero(data.is_noisy)
         self.given = data.y[self.noisy]
         self.weight = data.weight[self.noisy]
         self.is_cross_fitted = n_folds > 1
+        # A net that judges the rows that it trains on need not learn them better.
+        self.one_cycle = one_cycle and self.is_cross_fitted
         everything = np.ones(len(data.y), dtype=bool)
         self.parts = [(everything, np.arange(len(self.noisy)))]
         if self.is_cross_fitted:
