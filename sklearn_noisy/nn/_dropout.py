@@ -15,14 +15,14 @@ class Dropout(nn.Dropout):
     There, four units at a time are decided by the 64 bits of one random number, so
     that `p` is rounded to a 65,536th; what is kept is scaled by the
     rounded value, and the expectation is exact. Elsewhere it is
-    :class:`torch.nn.Dropout`.
+    ``torch.nn.Dropout``.
 
     Parameters
     ----------
     p : float in [0, 1], default=0.5
         Probability that a unit is dropped.
     inplace : bool, default=False
-        Whether to change the input itself, as in :class:`torch.nn.Dropout`, which is
+        Whether to change the input itself, as in ``torch.nn.Dropout``, which is
         then what runs.
 
     Examples
