@@ -24,6 +24,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from sklearn_noisy import NoiseAdaptedClassifier, RobustLossClassifier
+from sklearn_noisy.datasets import make_noise_matrix
 from sklearn_noisy.nn import MLP
 
 LR = 1e-3
@@ -71,10 +72,6 @@ def make_module(kind, n_classes):
     return MLP(784, n_classes, hidden_layer_sizes=(256, 256))
 
 
-def noise_matrix(n_classes):
-    return np.full((n_classes, n_classes), 0.3 / n_classes) + 0.7 * np.eye(n_classes)
-
-
 # Each contender is a generator that trains an epoch whenever it is asked for the next.
 
 
@@ -85,7 +82,9 @@ def by_hand(kind, batch_size, n_classes, noise, n_rows, device):
     torch.manual_seed(0)
     module = make_module(kind, n_classes).to(device).train()
     optimizer = torch.optim.Adam(module.parameters(), LR)
-    Q = torch.as_tensor(noise_matrix(n_classes), dtype=torch.float32, device=device)
+    Q = torch.as_tensor(
+        make_noise_matrix(n_classes, 0.3), dtype=torch.float32, device=device
+    )
     while True:
         total = torch.zeros((), device=device)
         for rows in torch.randperm(len(y)).to(device).split(batch_size):
@@ -126,7 +125,7 @@ def ours(kind, batch_size, n_classes, noise, n_rows, device):
         shared |= {"module__input_dropout": 0.0, "module__input_scale": 1.0}
     if noise:
         clf = NoiseAdaptedClassifier(
-            noise_matrix=noise_matrix(n_classes),
+            noise_matrix=make_noise_matrix(n_classes, 0.3),
             n_rounds=0,
             lr_schedule="constant",
             **shared,
