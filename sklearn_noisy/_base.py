@@ -11,15 +11,15 @@ from functools import partial
 
 import numpy as np
 import torch
-from scipy import sparse
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_noisy._checkpoint import NoCheckpoint, checkpointed
 from sklearn_noisy._data import (
     TrainingData,
     check_is_clean,
+    check_rows,
     check_sample_weight,
     class_weight_per_row,
     encode_labels,
@@ -66,10 +66,11 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
-                ndarray of shape (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), \
+                ndarray of shape (n_samples, ...) or Dataset
             Rows of any numeric dtype: a table, a sparse matrix (made dense
-            batch by batch) or, for instance, images.
+            batch by batch) or, for instance, images. Rows of a
+            :class:`torch.utils.data.Dataset` are read when they are wanted.
         y : array-like of shape (n_samples,)
             Given labels: integers, strings or booleans.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -103,8 +104,8 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
-                ndarray of shape (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), \
+                ndarray of shape (n_samples, ...) or Dataset
         y : array-like of shape (n_samples,)
         classes : array-like of shape (n_classes,), default=None
             All labels that will ever come; needed in the first call.
@@ -121,8 +122,8 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
-                ndarray of shape (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), \
+                ndarray of shape (n_samples, ...) or Dataset
 
         Returns
         -------
@@ -136,8 +137,8 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
-                ndarray of shape (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), \
+                ndarray of shape (n_samples, ...) or Dataset
 
         Returns
         -------
@@ -151,8 +152,8 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
-                ndarray of shape (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), \
+                ndarray of shape (n_samples, ...) or Dataset
 
         Returns
         -------
@@ -277,15 +278,13 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         self, X, y, sample_weight, is_clean=None, *, reset, classes=None
     ):
         self._check_parameters()
-        X, y = validate_data(
-            self, X, y, reset=reset, accept_sparse="csr", allow_nd=True
-        )
-        self._check_row_shape(X, reset)
-        weight = check_sample_weight(sample_weight, X.shape[0])
-        is_clean = check_is_clean(is_clean, X.shape[0])
+        X, y = check_rows(self, X, y, reset=reset)
+        weight = check_sample_weight(sample_weight, len(X))
+        is_clean = check_is_clean(is_clean, len(X))
         kept = weight > 0
         if not kept.all():
-            X, y, weight, is_clean = X[kept], y[kept], weight[kept], is_clean[kept]
+            X, y = X.subset(kept), y[kept]
+            weight, is_clean = weight[kept], is_clean[kept]
         codes, classes = self._encode(y, classes)
         data = TrainingData(X, codes, weight, classes, is_clean, weight)
         data.weight = weight * class_weight_per_row(self.class_weight, data)
@@ -294,15 +293,6 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
     def _encode(self, y, classes):
         """Indices of the labels, and the classes."""
         return encode_labels(y, classes)
-
-    def _check_row_shape(self, X, reset):
-        if reset:
-            self._row_shape = X.shape[1:]
-        elif X.shape[1:] != self._row_shape:
-            raise ValueError(
-                f"X has rows of shape {X.shape[1:]}, but {type(self).__name__} was "
-                f"fitted on rows of shape {self._row_shape}."
-            )
 
     def _check_partial_fit_classes(self, classes, go_on):
         if not go_on:
@@ -376,7 +366,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         few = slice(0, PROBE_ROWS)
         return self._make_net_by(
             self._module_recipe(data, n_rows),
-            Rows(data.X[few], data.y[few]),
+            Rows(data.X.subset(few), data.y[few]),
             criterion,
             callbacks,
             resolve_device(self.device),
@@ -413,7 +403,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             if "input_scale" not in params:
                 params["input_scale"] = root_mean_square(self._rows(data))
             if precision == "auto" and resolve_device(self.device).type == "cpu":
-                wide = data.X.dtype.kind == "f" and data.X.dtype.itemsize >= 8
+                wide = data.X.dtype == torch.float64
                 precision = "float64" if wide else "float32"
         dtype = precision if precision in ("float32", "float64") else None
         return {"params": params, "dtype": dtype}
@@ -480,8 +470,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
     def _rows(self, data, *, training=True):
         """Rows with weights of mean 1, so that the step size is theirs to scale."""
-        X = data.X.sorted_indices() if sparse.issparse(data.X) else data.X
-        return Rows(X, data.y, data.weight / data.weight.mean())
+        return Rows(data.X, data.y, data.weight / data.weight.mean())
 
     def _fitted_net(self):
         try:
@@ -492,9 +481,4 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
     def _logits(self, X):
         check_is_fitted(self)
-        images = max(getattr(X, "ndim", 2), len(self._row_shape) + 1) > 2
-        if images and hasattr(X, "shape"):  # scikit-learn would count along one axis
-            self._check_row_shape(X, reset=False)
-        X = validate_data(self, X, reset=False, accept_sparse="csr", allow_nd=True)
-        self._check_row_shape(X, reset=False)
-        return self.net_.logits(Rows(X))
+        return self.net_.logits(check_rows(self, X, reset=False))

@@ -3,21 +3,25 @@
 import inspect
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
-from sklearn.utils import indexable
+from sklearn.utils import check_array, indexable
+from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 
-from sklearn_noisy._data import check_sample_weight
+from sklearn_noisy._base import BaseNoisyLabelClassifier
+from sklearn_noisy._data import check_sample_weight, is_dataset
+from sklearn_noisy.nn import Rows
 
 __all__ = [
     "fit_on",
     "make_splits",
     "out_of_fold_probabilities",
     "predict_proba_for",
+    "rows_for",
     "stratified_folds",
     "take",
     "weight_params",
@@ -74,8 +78,36 @@ def weight_params(estimator, weight):
     return {"sample_weight": weight}
 
 
+def rows_for(estimator, X, n_jobs):
+    """`X` in the form in which its parts cost `estimator` least.
+
+    Our classifiers, one after another, share rows: no fold copies them, and a GPU gets
+    them once.
+
+    Parameters
+    ----------
+    estimator : classifier
+    X : array-like, Dataset or Rows
+    n_jobs : int or None
+    """
+    is_ours = isinstance(estimator, BaseNoisyLabelClassifier)
+    shares = is_ours and effective_n_jobs(n_jobs) == 1
+    if isinstance(X, Rows):
+        return X if shares else X.original()
+    if not shares or is_dataset(X):
+        return X
+    X = check_array(
+        X, accept_sparse="csr", allow_nd=True, input_name="X", estimator=estimator
+    )
+    return Rows(X)
+
+
 def take(X, rows):
-    """Rows of an array, DataFrame or list."""
+    """Rows of an array, DataFrame, list or data set."""
+    if isinstance(X, Rows):
+        return X.subset(rows)
+    if isinstance(X, Dataset):
+        return Subset(X, rows.tolist())
     if isinstance(X, list):  # of texts, say
         return [X[i] for i in rows]
     return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
@@ -104,6 +136,7 @@ def out_of_fold_probabilities(
         sample_weight = check_sample_weight(sample_weight, len(labels))
     fit_params = weight_params(estimator, sample_weight)
     splits = make_splits(cv, X, labels)
+    X = rows_for(estimator, X, n_jobs)
     tasks = (
         delayed(_fit_predict)(
             clone(estimator), X, labels, train, test, classes, fit_params

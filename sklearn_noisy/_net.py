@@ -241,10 +241,12 @@ class NoisyLabelNet(NeuralNetClassifier):
         return X if is_dataset(X) else Rows(np.asarray(X), y)
 
     def get_iterator(self, dataset, training=False):
-        """skorch's, with larger batches where there is no gradient."""
+        """skorch's, with rows on the device, and more at a time without gradients."""
         iterator = super().get_iterator(dataset, training=training)
-        is_own = not training and isinstance(iterator, TensorBatches)
-        if is_own and "batch_size" not in self.get_params_for("iterator_valid"):
+        if not isinstance(iterator, TensorBatches):
+            return iterator
+        iterator.dataset = dataset.at(self.device)
+        if not training and "batch_size" not in self.get_params_for("iterator_valid"):
             iterator.batch_size = max(iterator.batch_size, PREDICTION_BATCH_SIZE)
         return iterator
 
@@ -376,7 +378,8 @@ class NoisyLabelNet(NeuralNetClassifier):
 
     def logits(self, rows):
         """Logits of all rows, ndarray of shape (n_samples, n_classes), float64."""
-        return self.forward(rows).double().numpy()
+        # Fetched once, not batch by batch.
+        return self.forward(rows, device=self.device).cpu().double().numpy()
 
     def given_probabilities(self):
         """What the rows of the last epoch got for their labels, and stop recording.

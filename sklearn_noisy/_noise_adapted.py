@@ -270,10 +270,11 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
-                ndarray of shape (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), \
+                ndarray of shape (n_samples, ...) or Dataset
             Rows of any numeric dtype: a table, a sparse matrix (made dense
-            batch by batch) or, for instance, images.
+            batch by batch) or, for instance, images. Rows of a
+            :class:`torch.utils.data.Dataset` are read when they are wanted.
         y : array-like of shape (n_samples,)
             True labels where `is_clean`, given labels elsewhere; `outside_label`
             for rows that belong to no class.
@@ -318,8 +319,8 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
-                ndarray of shape (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), \
+                ndarray of shape (n_samples, ...) or Dataset
         y : array-like of shape (n_samples,)
         classes : array-like of shape (n_classes,), default=None
             All labels that will ever come; needed in the first call.
@@ -340,8 +341,8 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
-                ndarray of shape (n_samples, ...)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), \
+                ndarray of shape (n_samples, ...) or Dataset
 
         Returns
         -------

@@ -18,9 +18,15 @@ from sklearn_noisy._cross_fit import (
     make_splits,
     out_of_fold_probabilities,
     predict_proba_for,
+    rows_for,
     weight_params,
 )
-from sklearn_noisy._data import check_is_clean, check_sample_weight, own_generator
+from sklearn_noisy._data import (
+    check_is_clean,
+    check_sample_weight,
+    is_dataset,
+    own_generator,
+)
 from sklearn_noisy._robust_loss import RobustLossClassifier
 from sklearn_noisy.noise import NoiseEstimate, inverse_from_noise
 from sklearn_noisy.noise._estimate import Settings
@@ -178,7 +184,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
+        X : array-like or Dataset of shape (n_samples, ...)
             What `estimator` takes.
         y : array-like of shape (n_samples,)
             True labels where `is_clean`, given labels elsewhere.
@@ -204,7 +210,9 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             If `estimator` is no classifier with ``predict_proba``.
         """
         X, y = indexable(X, y)
-        if not (isinstance(X, list) or hasattr(X, "iloc") or issparse(X)):
+        if not (
+            isinstance(X, list) or hasattr(X, "iloc") or issparse(X) or is_dataset(X)
+        ):
             X = np.asarray(X)
         labels = np.asarray(column_or_1d(y, warn=True))
         check_classification_targets(labels)
@@ -240,7 +248,8 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
                 rng=rng,
             )
         # Sets n_features_in_ and feature_names_in_; the rows are the estimator's.
-        validate_data(self, X, skip_check_array=True)
+        if not is_dataset(X):
+            validate_data(self, X, skip_check_array=True)
         self.classes_ = classes
         self._store(estimate)
         return self
@@ -326,6 +335,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
 
     def _predict(self, estimator, X, labels, classes, codes, mask, weight, fit_params):
         """Cross-fitted predictions of the clean and of the noisy rows."""
+        X = rows_for(estimator, X, self.n_jobs)
         clean, noisy = np.flatnonzero(mask), np.flatnonzero(~mask)
         splits = make_splits(self.cv, clean, labels[clean])
         tasks = (

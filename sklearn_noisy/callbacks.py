@@ -65,10 +65,10 @@ class EpochAccuracy(Callback):
         )
         labels = column_or_1d(self.y)
         check_consistent_length(rows, labels)
-        if X is not None and rows.shape[1:] != tuple(X.X.shape[1:]):
+        if X is not None and rows.shape[1:] != X.row_shape:
             raise ValueError(
                 f"X of {type(self).__name__} has rows of shape {rows.shape[1:]}; the "
-                f"classifier trains on rows of shape {tuple(X.X.shape[1:])}."
+                f"classifier trains on rows of shape {X.row_shape}."
             )
         known = np.isin(labels, net.labels_)
         if not known.all():

@@ -55,7 +55,7 @@ def find_label_issues(
     estimator : classifier
         Any scikit-learn classifier with ``predict_proba``; it is cloned, not
         fitted. None if `pred_probs` are given.
-    X : array-like of shape (n_samples, ...)
+    X : array-like or Dataset of shape (n_samples, ...)
         What `estimator` takes. Only its index is used if `pred_probs` are
         given; it may then be None.
     y : array-like of shape (n_samples,)

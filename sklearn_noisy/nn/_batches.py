@@ -1,40 +1,18 @@
-"""Rows in memory, cut into batches by slicing tensors.
+"""Rows, cut into batches by slicing tensors.
 
 A ``DataLoader`` fetches row after row and stacks them; when all rows are in
 memory anyway, one indexing operation per batch does the same.
 """
 
-import warnings
+import copy
 
 import numpy as np
 import torch
-from scipy import sparse
 from torch.utils.data import Dataset
 
+from sklearn_noisy.nn._sources import as_source
+
 __all__ = ["Rows", "TensorBatches", "root_mean_square"]
-
-# What torch can index and cast; anything else numeric becomes float32 first.
-_TORCH_DTYPES = {
-    np.dtype(name)
-    for name in (
-        *("bool", "uint8", "int8", "int16", "int32", "int64"),
-        *("float16", "float32", "float64"),
-    )
-}
-
-
-def _as_tensor(array):
-    """Tensor that shares the array's memory wherever torch can."""
-    if array.dtype not in _TORCH_DTYPES:
-        # Other byte orders, uint16 and up, long double.
-        wide = array.dtype.kind == "f" and array.dtype.itemsize >= 8
-        array = array.astype(np.float64 if wide else np.float32)
-    if any(stride < 0 for stride in array.strides):
-        array = array.copy()
-    with warnings.catch_warnings():
-        # A read-only array (a memory map, say) is fine: nothing writes to it.
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(array)
 
 
 class Rows(Dataset):
@@ -42,16 +20,26 @@ class Rows(Dataset):
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, ...) or CSR matrix or array
+    X : ndarray of shape (n_samples, ...), CSR matrix or array, Dataset or Rows
+        Of a :class:`torch.utils.data.Dataset`, ``X[i]`` is a row, or a tuple that
+        begins with one. Of other `Rows`, those that they hold.
     y : int64 ndarray of shape (n_samples,), default=None
         Encoded labels; None where there is nothing to learn (prediction).
     weight : ndarray of shape (n_samples,), default=None
         Weight of each row; None is 1.
+
+    Attributes
+    ----------
+    y : int64 tensor of shape (n_samples,)
+    weight : float64 tensor of shape (n_samples,)
     """
 
     def __init__(self, X, y=None, weight=None):
-        n_samples = X.shape[0]
-        self.X = X if sparse.issparse(X) else _as_tensor(X)
+        is_rows = isinstance(X, Rows)
+        self._source = X._source if is_rows else as_source(X)
+        # Positions in the source; None is all of them.
+        self._positions = X._positions if is_rows else None
+        n_samples = len(self)
         self.y = torch.from_numpy(
             np.zeros(n_samples, dtype=np.int64) if y is None else y
         )
@@ -60,7 +48,22 @@ class Rows(Dataset):
         )
 
     def __len__(self):
-        return self.X.shape[0]
+        return len(self._source if self._positions is None else self._positions)
+
+    @property
+    def row_shape(self):
+        """Shape of one row, tuple of int."""
+        return tuple(self._source.row_shape)
+
+    @property
+    def dtype(self):
+        """Type of what a row holds, torch.dtype."""
+        return self._source.dtype
+
+    @property
+    def device(self):
+        """Where the rows are, torch.device."""
+        return self._source.device
 
     def __getitem__(self, index):
         """One row, in the form that ``DataLoader`` collates."""
@@ -72,16 +75,67 @@ class Rows(Dataset):
 
         `inputs` has the keys ``"X"`` (dense) and ``"weight"``.
         """
-        if sparse.issparse(self.X):
-            rows = index if isinstance(index, slice) else index.numpy()
-            X = _as_tensor(self.X[rows].toarray())
-        else:
-            X = self.X[index]
-        return {"X": X, "weight": self.weight[index]}, self.y[index]
+        positions = index if self._positions is None else self._positions[index]
+        inputs = {"X": self._source.take(positions), "weight": self.weight[index]}
+        return inputs, self.y[index]
+
+    def subset(self, index):
+        """Some of the rows, which are not copied.
+
+        Parameters
+        ----------
+        index : int64 or bool ndarray, or slice
+
+        Returns
+        -------
+        Rows
+        """
+        positions = np.arange(len(self._source))
+        if self._positions is not None:
+            positions = self._positions.numpy()
+        part = copy.copy(self)
+        part._positions = torch.from_numpy(positions[index])
+        part.y, part.weight = (
+            torch.from_numpy(values.numpy()[index]) for values in (self.y, self.weight)
+        )
+        return part
+
+    def original(self):
+        """The rows in the form in which they came.
+
+        Returns
+        -------
+        ndarray, CSR matrix or array, or Dataset
+        """
+        if self._positions is None:
+            return self._source.part(slice(None))
+        return self._source.part(self._positions)
+
+    def at(self, device):
+        """These rows on a device, if they lie in memory and it has the room.
+
+        Parameters
+        ----------
+        device : str or torch.device
+
+        Returns
+        -------
+        Rows
+            Themselves if they stay.
+        """
+        source = self._source.at(device)
+        if source is self._source:
+            return self
+        moved = copy.copy(self)
+        moved._source = source
+        moved.y, moved.weight = self.y.to(device), self.weight.to(device)
+        if self._positions is not None:
+            moved._positions = self._positions.to(device)
+        return moved
 
 
 def root_mean_square(rows, chunk_size=4096):
-    """Root mean square of all entries of ``rows.X``, weighted by row; 1 for zeros.
+    """Root mean square of all entries of all rows, weighted by row; 1 for zeros.
 
     Parameters
     ----------
@@ -128,7 +182,9 @@ class TensorBatches:
 
     def __iter__(self):
         n_samples = len(self.dataset)
-        order = torch.randperm(n_samples) if self.shuffle else None
+        order = None
+        if self.shuffle:  # drawn on the CPU: the same on every device
+            order = torch.randperm(n_samples).to(self.dataset.device)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             chosen = slice(start, min(start + self.batch_size, n_samples))
             yield self.dataset.batch(chosen if order is None else order[chosen])
