@@ -35,10 +35,9 @@ WARM_UP_PART = 0.5
 WARM_UP_STEPS = 200
 WARM_UP_PATIENCE = 5
 
-# The matrix stays where it is for so many epochs and so many updates of the nets, but
-# not for more than this part of the epochs: what a net that knows little makes of the
-# matrix, it then learns, and both stay wrong.
-RESTING_EPOCHS = 2
+# The matrix stays where it is while the learning rate rises, and until the nets have
+# had so many updates, but not for more than this part of the epochs: what a net that
+# knows little makes of the matrix, it then learns, and both stay wrong.
 RESTING_STEPS = 200
 LONGEST_REST = 0.5
 
@@ -297,7 +296,10 @@ class Folds:
             epoch, matrix = len(path), path[-1]
             last = epoch == self.max_epochs
             if epoch > rest or last:
-                matrix = self._update(self._logits(nets, left_out), matrix, start, last)
+                steps = MAX_STEPS if last else STEPS_PER_EPOCH
+                matrix = self._update(
+                    self._logits(nets, left_out), matrix, start, steps
+                )
                 for layer in layers:
                     layer.set_matrix(matrix)
             path.append(matrix)
@@ -305,17 +307,10 @@ class Folds:
                 stage.save((path, [net.progress() for net in nets]))
         return path
 
-    def _update(self, logits, matrix, start, last):
-        """The matrix after an epoch."""
+    def _update(self, logits, matrix, start, n_steps):
+        """The matrix after an epoch, by so many steps of EM."""
         likely, factor, _ = likely_noise_matrix(
-            logits,
-            self.given,
-            matrix,
-            self.weight,
-            # Half-trained nets are less sure than they should be. In the end they are
-            # as sure as the matrix that they trained with tells.
-            temperature=not last,
-            max_iter=MAX_STEPS if last else STEPS_PER_EPOCH,
+            logits, self.given, matrix, self.weight, max_iter=n_steps
         )
         posterior = softmax(factor * logits, axis=1) * matrix[self.given]
         posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), TINY)
@@ -323,5 +318,6 @@ class Folds:
         return known * likely + (1 - known) * start
 
     def _resting_epochs(self, net, rows):
-        rest = max(RESTING_EPOCHS, RESTING_STEPS / n_updates(net, rows))
+        rest = OneCycle.RISE * self.max_epochs
+        rest = max(rest, RESTING_STEPS / n_updates(net, rows))
         return min(rest, LONGEST_REST * self.max_epochs)

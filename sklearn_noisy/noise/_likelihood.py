@@ -25,8 +25,9 @@ CERTAIN_PART = 0.3
 START_SMOOTHING = 0.01
 
 # Logits are multiplied by a factor in this range; it is fitted after so many steps of
-# EM, until it moves by less than the tolerance, in logarithms.
-LOG_FACTOR = (-2.0, 2.0)
+# EM, until it moves by less than the tolerance, in logarithms. Never above 1: one
+# factor for all rows would make the uncertain ones surer because the others could be.
+LOG_FACTOR = (-2.0, 0.0)
 STEPS_PER_FACTOR = 10
 FACTOR_TOLERANCE = 1e-3
 
@@ -225,8 +226,8 @@ def likely_noise_matrix(
     start : ndarray of shape (n_classes, n_classes)
     weight : ndarray of shape (n_samples,), default=None
     temperature : bool, default=True
-        Also fit one factor on the logits: how sure the model is should not be
-        explained by noise.
+        Also fit one factor on the logits, at most 1: that the model is surer than it
+        should be must not be explained by noise.
     max_iter : int, default=500
         Steps of EM at most.
     tol : float, default=1e-6
