@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -46,50 +47,84 @@ class CNN(nn.Module):
         return self.layers(X)
 
 
-# Name: kind of network, batch size, classes, whether with a noise layer, rows.
+class ChannelsLast(CNN):
+    """The same with the channels of a pixel side by side in memory."""
+
+    def __init__(self, n_classes=10):
+        super().__init__(n_classes)
+        self.to(memory_format=torch.channels_last)
+
+
+MODULES = {"cnn": CNN, "cnn, channels last": ChannelsLast}
+
+
+@dataclass
+class Case:
+    """What is trained."""
+
+    kind: str = "mlp"
+    batch_size: int = 128
+    n_classes: int = 10
+    noise: bool = False
+    n_rows: int = 30_000
+    precision: str = "float32"
+
+
 CASES = {
-    "MLP, batch 64": ("mlp", 64, 10, False, 30_000),
-    "MLP, batch 128": ("mlp", 128, 10, False, 30_000),
-    "MLP, batch 512": ("mlp", 512, 10, False, 30_000),
-    "CNN, batch 128": ("cnn", 128, 10, False, 1_500),
-    "noise layer, K = 10": ("mlp", 128, 10, True, 30_000),
-    "noise layer, K = 1000": ("mlp", 128, 1000, True, 10_000),
+    "MLP, batch 64": Case(batch_size=64),
+    "MLP, batch 128": Case(),
+    "MLP, batch 512": Case(batch_size=512),
+    "CNN": Case("cnn", n_rows=1500),
+    "CNN, channels last": Case("cnn, channels last", n_rows=1500),
+    "CNN, bfloat16": Case("cnn", n_rows=1500, precision="bfloat16"),
+    "CNN, channels last, bfloat16": Case(
+        "cnn, channels last", n_rows=1500, precision="bfloat16"
+    ),
+    "noise layer, K = 10": Case(noise=True),
+    "noise layer, K = 1000": Case(noise=True, n_classes=1000, n_rows=10_000),
 }
 
 
-def make_data(kind, n_classes, n_rows):
+def make_data(case):
     rng = np.random.RandomState(0)
-    shape = (1, 28, 28) if kind == "cnn" else (784,)
-    X = rng.randint(256, size=(n_rows, *shape), dtype=np.uint8) / np.float32(255)
-    y = rng.randint(n_classes, size=n_rows)
-    y[:n_classes] = np.arange(n_classes)
+    shape = (784,) if case.kind == "mlp" else (1, 28, 28)
+    X = rng.randint(256, size=(case.n_rows, *shape), dtype=np.uint8) / np.float32(255)
+    y = rng.randint(case.n_classes, size=case.n_rows)
+    y[: case.n_classes] = np.arange(case.n_classes)
     return X, y
 
 
-def make_module(kind, n_classes):
-    if kind == "cnn":
-        return CNN(n_classes)
-    return MLP(784, n_classes, hidden_layer_sizes=(256, 256))
+def make_module(case):
+    if case.kind in MODULES:
+        return MODULES[case.kind](case.n_classes)
+    return MLP(784, case.n_classes, hidden_layer_sizes=(256, 256))
 
 
 # Each contender is a generator that trains an epoch whenever it is asked for the next.
 
 
-def by_hand(kind, batch_size, n_classes, noise, n_rows, device):
+def by_hand(case, device):
     """Nothing but what training needs: a permutation, slices, a step."""
-    X, y = make_data(kind, n_classes, n_rows)
+    X, y = make_data(case)
     X, y = torch.from_numpy(X).to(device), torch.from_numpy(y).to(device)
     torch.manual_seed(0)
-    module = make_module(kind, n_classes).to(device).train()
+    module = make_module(case).to(device).train()
     optimizer = torch.optim.Adam(module.parameters(), LR)
     Q = torch.as_tensor(
-        make_noise_matrix(n_classes, 0.3), dtype=torch.float32, device=device
+        make_noise_matrix(case.n_classes, 0.3), dtype=torch.float32, device=device
+    )
+    autocast = torch.autocast(
+        torch.device(device).type,
+        torch.bfloat16,
+        enabled=case.precision == "bfloat16",
     )
     while True:
         total = torch.zeros((), device=device)
-        for rows in torch.randperm(len(y)).to(device).split(batch_size):
-            logits, target = module(X[rows]), y[rows]
-            if noise:
+        for rows in torch.randperm(len(y)).to(device).split(case.batch_size):
+            with autocast:
+                logits = module(X[rows])
+            logits, target = logits.float(), y[rows]
+            if case.noise:
                 p = torch.softmax(logits, dim=1)
                 loss = -(Q[target] * p).sum(dim=1).log().mean()
             else:
@@ -109,42 +144,45 @@ def in_epochs(fit_one):
         yield
 
 
-def ours(kind, batch_size, n_classes, noise, n_rows, device):
-    X, y = make_data(kind, n_classes, n_rows)
+def ours(case, device):
+    X, y = make_data(case)
     shared = {
         "optimizer": torch.optim.Adam,
         "lr": LR,
-        "batch_size": batch_size,
+        "batch_size": case.batch_size,
+        "precision": case.precision,
         "device": device,
         "random_state": 0,
         "max_epochs": 1,
         "early_stopping": False,
     }
-    shared |= {"module": CNN} if kind == "cnn" else {"module__dropout": 0.0}
-    if kind != "cnn":
-        shared |= {"module__input_dropout": 0.0, "module__input_scale": 1.0}
-    if noise:
+    if case.kind in MODULES:
+        shared["module"] = MODULES[case.kind]
+    else:
+        shared |= {"module__dropout": 0.0, "module__input_dropout": 0.0}
+        shared["module__input_scale"] = 1.0
+    if case.noise:
         clf = NoiseAdaptedClassifier(
-            noise_matrix=make_noise_matrix(n_classes, 0.3),
+            noise_matrix=make_noise_matrix(case.n_classes, 0.3),
             n_rounds=0,
             lr_schedule="constant",
             **shared,
         )
     else:
         clf = RobustLossClassifier(loss="cross_entropy", **shared)
-    classes = np.arange(n_classes)
+    classes = np.arange(case.n_classes)
     return in_epochs(lambda: clf.partial_fit(X, y, classes=classes))
 
 
-def skorch(kind, batch_size, n_classes, noise, n_rows, device):
-    X, y = make_data(kind, n_classes, n_rows)
+def skorch(case, device):
+    X, y = make_data(case)
     torch.manual_seed(0)
     net = NeuralNetClassifier(
-        make_module(kind, n_classes),
+        make_module(case),
         criterion=nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
         lr=LR,
-        batch_size=batch_size,
+        batch_size=case.batch_size,
         max_epochs=1,
         train_split=None,
         verbose=0,
@@ -153,12 +191,12 @@ def skorch(kind, batch_size, n_classes, noise, n_rows, device):
     return in_epochs(lambda: net.partial_fit(X, y))
 
 
-def scikit_learn(kind, batch_size, n_classes, noise, n_rows, device):
-    X, y = make_data(kind, n_classes, n_rows)
+def scikit_learn(case, device):
+    X, y = make_data(case)
     clf = MLPClassifier(
-        (256, 256), learning_rate_init=LR, batch_size=batch_size, random_state=0
+        (256, 256), learning_rate_init=LR, batch_size=case.batch_size, random_state=0
     )
-    return in_epochs(lambda: clf.partial_fit(X, y, classes=np.arange(n_classes)))
+    return in_epochs(lambda: clf.partial_fit(X, y, classes=np.arange(case.n_classes)))
 
 
 CONTENDERS = {
@@ -170,21 +208,20 @@ CONTENDERS = {
 
 
 def contenders(case, device):
-    """Those that can do it: skorch and scikit-learn have no noise layer."""
-    kind, _, _, noise, _ = CASES[case]
+    """Those that can do it: others have neither a noise layer nor bfloat16."""
     names = ["by hand", "ours"]
-    if not noise:
+    if not case.noise and case.precision == "float32":
         names.append("skorch")
-        if kind == "mlp" and device == "cpu":
+        if case.kind == "mlp" and device == "cpu":
             names.append("MLPClassifier")
     return names
 
 
 def seconds(case, device, n_epochs):
     """Seconds of each epoch of each contender; the first does not count."""
+    case = CASES[case]
     running = {
-        name: CONTENDERS[name](*CASES[case], device)
-        for name in contenders(case, device)
+        name: CONTENDERS[name](case, device) for name in contenders(case, device)
     }
     times = {name: [] for name in running}
     for epoch in range(n_epochs + 1):
@@ -208,10 +245,10 @@ def status(field):
 
 def own_memory(case, name, device):
     """MiB that data and two epochs add, in this process."""
-    make_data("mlp", 10, 10)
+    make_data(Case(n_rows=10))
     before = status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    epochs = CONTENDERS[name](*CASES[case], device)
+    epochs = CONTENDERS[name](CASES[case], device)
     next(epochs)
     next(epochs)
     if device == "cpu":

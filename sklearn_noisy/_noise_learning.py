@@ -186,12 +186,12 @@ class Folds:
 
     def _layers_and_nets(self, matrix, callbacks=()):
         if self.one_cycle:
-            callbacks = [*callbacks, OneCycle()]
+            callbacks = [*callbacks, ("cycle", OneCycle())]
         layers, nets = [], []
         for train, _ in self.parts:
             layers.append(NoiseLayer(torch.as_tensor(matrix)))
             part = self.data.subset(train)
-            own = [(type(one).__name__, copy.copy(one)) for one in callbacks]
+            own = [(name, copy.copy(callback)) for name, callback in callbacks]
             nets.append(self.make_net(part, layers[-1], own))
         return layers, nets
 
@@ -228,7 +228,8 @@ class Folds:
             WARM_UP_PATIENCE if waits else None,
             by="loss" if self.one_cycle else "accuracy",
         )
-        _, nets = self._layers_and_nets(np.eye(self.data.n_classes), [best])
+        callbacks = [("best_epoch", best)]
+        _, nets = self._layers_and_nets(np.eye(self.data.n_classes), callbacks)
         rows = list(self._rows())
         if n_epochs is None:
             n_epochs = self.max_epochs
