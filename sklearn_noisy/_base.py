@@ -70,7 +70,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 ndarray of shape (n_samples, ...) or Dataset
             Rows of any numeric dtype: a table, a sparse matrix (made dense
             batch by batch) or, for instance, images. Rows of a
-            :class:`torch.utils.data.Dataset` are read when they are wanted.
+            ``torch.utils.data.Dataset`` are read when they are wanted.
         y : array-like of shape (n_samples,)
             Given labels: integers, strings or booleans.
         sample_weight : array-like of shape (n_samples,), default=None

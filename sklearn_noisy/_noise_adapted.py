@@ -274,7 +274,7 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
                 ndarray of shape (n_samples, ...) or Dataset
             Rows of any numeric dtype: a table, a sparse matrix (made dense
             batch by batch) or, for instance, images. Rows of a
-            :class:`torch.utils.data.Dataset` are read when they are wanted.
+            ``torch.utils.data.Dataset`` are read when they are wanted.
         y : array-like of shape (n_samples,)
             True labels where `is_clean`, given labels elsewhere; `outside_label`
             for rows that belong to no class.

@@ -21,7 +21,7 @@ class Rows(Dataset):
     Parameters
     ----------
     X : ndarray of shape (n_samples, ...), CSR matrix or array, Dataset or Rows
-        Of a :class:`torch.utils.data.Dataset`, ``X[i]`` is a row, or a tuple that
+        Of a ``torch.utils.data.Dataset``, ``X[i]`` is a row, or a tuple that
         begins with one. Of other `Rows`, those that they hold.
     y : int64 ndarray of shape (n_samples,), default=None
         Encoded labels; None where there is nothing to learn (prediction).
