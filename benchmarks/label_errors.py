@@ -80,7 +80,7 @@ class CNN(nn.Module):
 
 
 class SmallCNN(nn.Module):
-    """A network of ours with a fifteenth of the multiplications, 43,690 weights."""
+    """A network of ours with a twentieth of the multiplications, 35,530 weights."""
 
     def __init__(self, n_classes):
         super().__init__()
@@ -96,8 +96,6 @@ class SmallCNN(nn.Module):
 
 def robust(loss, *, delay="auto", **params):
     """Settings of one of the source's methods."""
-    if loss == "cross_entropy":
-        delay = "auto"
     return {"method": loss, "delay": delay, "params": params}
 
 

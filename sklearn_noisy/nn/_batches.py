@@ -90,8 +90,9 @@ class Rows(Dataset):
         -------
         Rows
         """
-        positions = np.arange(len(self._source))
-        if self._positions is not None:
+        if self._positions is None:
+            positions = np.arange(len(self._source))
+        else:
             positions = self._positions.numpy()
         part = copy.copy(self)
         part._positions = torch.from_numpy(positions[index])

@@ -121,8 +121,9 @@ class TensorSource(Source):
         """A copy on a GPU that has the room; the second time it is there already."""
         device = torch.device(device)
         if device not in self._elsewhere:
-            fits = self.X.nbytes <= PART_OF_FREE_MEMORY * free_memory(device)
-            self._elsewhere[device] = TensorSource(self.X.to(device)) if fits else self
+            if self.X.nbytes > PART_OF_FREE_MEMORY * free_memory(device):
+                return self  # not kept: a reference to itself would keep the rows
+            self._elsewhere[device] = TensorSource(self.X.to(device))
         return self._elsewhere[device]
 
 
