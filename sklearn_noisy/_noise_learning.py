@@ -189,7 +189,11 @@ class Folds:
             callbacks = [*callbacks, ("cycle", OneCycle())]
         layers, nets = [], []
         for train, _ in self.parts:
-            layers.append(NoiseLayer(torch.as_tensor(matrix)))
+            layers.append(
+                NoiseLayer(
+                    torch.as_tensor(matrix), outside=bool(self.data.is_outside.any())
+                )
+            )
             part = self.data.subset(train)
             own = [(name, copy.copy(callback)) for name, callback in callbacks]
             nets.append(self.make_net(part, layers[-1], own))

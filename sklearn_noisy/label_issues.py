@@ -15,6 +15,7 @@ from sklearn_noisy.noise import (
     check_noise_matrix,
     check_probabilities,
     in_class_order,
+    probability_right,
 )
 
 __all__ = ["find_label_issues"]
@@ -29,7 +30,12 @@ FILTERS = (
     "predicted_neq_given",
     "low_normalized_margin",
     "low_self_confidence",
+    "posterior",
 )
+
+
+# Those that take a noise matrix.
+USE_MATRIX = ("both", "prune_by_noise_rate", "prune_by_class", "posterior")
 
 
 def find_label_issues(
@@ -48,7 +54,7 @@ def find_label_issues(
     """Find the rows whose given label is probably wrong.
 
     Every row is judged by a model that did not train on it. Its probabilities
-    go through cleanlab's filters [1]_.
+    go through cleanlab's filters [1]_, or through Bayes' rule with a noise matrix.
 
     Parameters
     ----------
@@ -64,15 +70,19 @@ def find_label_issues(
         An integer is the number of shuffled stratified folds.
     filter_by : {"both", "prune_by_noise_rate", "prune_by_class", \
             "confident_learning", "predicted_neq_given", \
-            "low_normalized_margin", "low_self_confidence"}, default="both"
-        cleanlab's filter. ``"both"`` keeps the rows that *prune by noise rate*
-        and *prune by class* agree on.
+            "low_normalized_margin", "low_self_confidence", "posterior"}, \
+            default="both"
+        cleanlab's filters, of which ``"both"`` keeps the rows that *prune by noise
+        rate* and *prune by class* agree on; or ``"posterior"``, the rows whose label
+        is more probably wrong than right, given the row, the label and
+        `noise_matrix`. That wants the probabilities of the true labels, as
+        :class:`NoiseAdaptedClassifier` and the robust losses give them.
     noise_matrix : array-like of shape (n_classes, n_classes), default=None
         ``Q[j, i] = P(given j | true i)``, the classes in sorted order (or named
         by the index and the columns of a DataFrame). The joint distribution of
         given and true labels, which tells the two pruning filters how many rows
         to prune, is then built from it; None lets cleanlab estimate it from the
-        probabilities.
+        probabilities. ``"posterior"`` needs it.
     pred_probs : array-like of shape (n_samples, n_classes), default=None
         Out-of-fold probabilities, if you have them: column k belongs to the
         k-th class in sorted order.
@@ -87,15 +97,15 @@ def find_label_issues(
     -------
     DataFrame of shape (n_samples, 4)
         ``is_label_issue`` (bool), ``label_quality`` (the probability of the
-        given label: the lower, the worse), ``given_label`` and
-        ``predicted_label``; indexed as `X` if that is a DataFrame, or else as `y`
-        if that is a Series.
+        given label, and of its being right with ``"posterior"``: the lower, the
+        worse), ``given_label`` and ``predicted_label``; indexed as `X` if that is a
+        DataFrame, or else as `y` if that is a Series.
 
     Raises
     ------
     ValueError
         If an argument does not fit the data, or a `noise_matrix` comes with a
-        filter that does not use it.
+        filter that does not use it, or is missing.
     TypeError
         If `estimator` is no classifier with ``predict_proba``, or its ``fit``
         takes no `sample_weight` and one is given.
@@ -103,7 +113,7 @@ def find_label_issues(
     Notes
     -----
     A class that the training part of a fold lacks has probability 0 there. Of
-    the rows of a class at least one is never an issue.
+    the rows of a class cleanlab's filters leave at least one.
 
     References
     ----------
@@ -141,7 +151,8 @@ def find_label_issues(
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"y must hold at least two classes; got {classes.tolist()}.")
-    counts = _joint_counts(noise_matrix, codes, classes, filter_by)
+    Q = _matrix_for(filter_by, noise_matrix, classes)
+    counts = None if Q is None else _joint_counts(Q, codes, classes)
     if pred_probs is None:
         pred_probs = out_of_fold_probabilities(
             estimator,
@@ -157,21 +168,16 @@ def find_label_issues(
         pred_probs = check_probabilities(
             pred_probs, "pred_probs", (len(labels), len(classes))
         )
-    with warnings.catch_warnings():
-        # It names the class by its code and an argument that is not ours.
-        warnings.filterwarnings("ignore", "May not flag all label issues in class")
-        is_issue = cleanlab_filter(
-            labels=codes,
-            pred_probs=pred_probs,
-            filter_by=filter_by,
-            confident_joint=counts,
-            # cleanlab forks processes for what takes milliseconds.
-            n_jobs=1,
-        )
+    if filter_by == "posterior":
+        quality = probability_right(pred_probs, codes, Q)
+        is_issue = quality < 0.5
+    else:
+        quality = get_label_quality_scores(codes, pred_probs)
+        is_issue = _prune(codes, pred_probs, filter_by, counts)
     return pd.DataFrame(
         {
             "is_label_issue": is_issue,
-            "label_quality": get_label_quality_scores(codes, pred_probs),
+            "label_quality": quality,
             "given_label": labels,
             "predicted_label": classes[pred_probs.argmax(axis=1)],
         },
@@ -179,7 +185,43 @@ def find_label_issues(
     )
 
 
-def _joint_counts(noise_matrix, codes, classes, filter_by):
+def _matrix_for(filter_by, noise_matrix, classes):
+    """The checked matrix, or None; and whether the filter can use one."""
+    if noise_matrix is None:
+        if filter_by == "posterior":
+            raise ValueError(
+                "filter_by='posterior' needs a noise_matrix, P(given | true): a "
+                "fitted NoiseAdaptedClassifier or NoiseMatrixEstimator has one "
+                "(noise_matrix_)."
+            )
+        return None
+    if filter_by not in USE_MATRIX:
+        raise ValueError(
+            f"noise_matrix is used by filter_by={', '.join(map(repr, USE_MATRIX))}; "
+            f"got filter_by={filter_by!r}."
+        )
+    n_classes = len(classes)
+    return check_noise_matrix(
+        in_class_order(noise_matrix, classes), n_classes=n_classes
+    )
+
+
+def _prune(codes, pred_probs, filter_by, joint_counts):
+    """Cleanlab's verdict on every row."""
+    with warnings.catch_warnings():
+        # It names the class by its code and an argument that is not ours.
+        warnings.filterwarnings("ignore", "May not flag all label issues in class")
+        return cleanlab_filter(
+            labels=codes,
+            pred_probs=pred_probs,
+            filter_by=filter_by,
+            confident_joint=joint_counts,
+            # cleanlab forks processes for what takes milliseconds.
+            n_jobs=1,
+        )
+
+
+def _joint_counts(Q, codes, classes):
     """Expected counts of (given label, true label) from a noise matrix.
 
     With ``Q[j, i] = P(given j | true i)`` and the given labels' frequencies
@@ -187,16 +229,7 @@ def _joint_counts(noise_matrix, codes, classes, filter_by):
     solution; the joint is Q diag(π), with its rows scaled to the counts of the
     given labels that were seen.
     """
-    if noise_matrix is None:
-        return None
-    if not filter_by.startswith("prune") and filter_by != "both":
-        raise ValueError(
-            "noise_matrix is used by filter_by='both', 'prune_by_noise_rate' and "
-            f"'prune_by_class'; got filter_by={filter_by!r}."
-        )
-    n_classes = len(classes)
-    Q = check_noise_matrix(in_class_order(noise_matrix, classes), n_classes=n_classes)
-    given = np.bincount(codes, minlength=n_classes)
+    given = np.bincount(codes, minlength=len(classes))
     prior, _ = nnls(Q, given / given.sum())
     joint = Q * prior
     mass = joint.sum(axis=1, keepdims=True)

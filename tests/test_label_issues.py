@@ -134,6 +134,40 @@ def test_noise_that_goes_one_way_is_pruned_one_way(frame):
     assert set(issues.loc[issues["is_label_issue"], "given_label"]) == {"versicolor"}
 
 
+def test_more_probably_wrong_than_right():
+    """Labels drawn by what the filter is told: it is right as often as it says."""
+    rng = np.random.RandomState(0)
+    Q = make_noise_matrix(4, 0.4, "random", random_state=1)
+    p = rng.dirichlet(np.full(4, 0.3), 20_000)
+    true = (p.cumsum(axis=1) < rng.rand(20_000, 1)).sum(axis=1)
+    given = (Q.T[true].cumsum(axis=1) < rng.rand(20_000, 1)).sum(axis=1)
+    issues = find_label_issues(
+        None, None, given, pred_probs=p, noise_matrix=Q, filter_by="posterior"
+    )
+    quality, is_issue = issues["label_quality"], issues["is_label_issue"]
+    expected = p[5, given[5]] * Q[given[5], given[5]] / (Q[given[5]] @ p[5])
+    assert quality[5] == pytest.approx(expected)
+    np.testing.assert_array_equal(is_issue, quality < 0.5)
+    for low in np.arange(0, 1, 0.2):
+        chosen = (low <= quality) & (quality <= low + 0.2)
+        right = (true == given)[chosen]
+        error = right.mean() - quality[chosen].mean()
+        assert abs(error) < 4 * 0.5 / np.sqrt(chosen.sum())
+    by_argmax = p.argmax(axis=1) != given
+    mistakes = [(found != (true != given)).mean() for found in (is_issue, by_argmax)]
+    assert mistakes[0] < 0.8 * mistakes[1]
+
+
+def test_a_label_that_no_possible_class_is_given():
+    Q = np.array([[0.8, 0, 0], [0.2, 1, 0], [0, 0, 1.0]])
+    p = np.array([[0, 1, 0], [0.5, 0.5, 0], [0, 0, 1.0]])
+    issues = find_label_issues(
+        None, None, [0, 1, 2], pred_probs=p, noise_matrix=Q, filter_by="posterior"
+    )
+    np.testing.assert_allclose(issues["label_quality"], [0, 0.5 / 0.6, 1])
+    assert issues["is_label_issue"].tolist() == [True, False, False]
+
+
 def test_rare_classes(frame):
     X, y_given, _ = frame
     X, y = X.to_numpy(), y_given.to_numpy().astype(object)
@@ -214,6 +248,11 @@ def test_progress_is_shown_when_asked_for(frame, capsys):
             {"noise_matrix": np.eye(3), "filter_by": "confident_learning"},
             ValueError,
             "noise_matrix is used by filter_by='both'",
+        ),
+        (
+            {"filter_by": "posterior"},
+            ValueError,
+            "filter_by='posterior' needs a noise_matrix",
         ),
         (
             {"noise_matrix": [[1, 1, 0], [0, 0, 0], [0, 0, 1]]},

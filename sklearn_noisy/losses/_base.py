@@ -66,7 +66,8 @@ class BaseLoss(nn.Module):
         """
         log_p = log_softmax(logits)
         if targets.ndim == 1:
-            return self.label_loss(log_p.gather(1, targets[:, None]), log_p)[:, 0]
+            log_p_label = log_p.gather(1, targets[:, None])
+            return self.label_loss(log_p_label, log_p).squeeze(1)
         return (targets * self.label_loss(log_p, log_p)).sum(dim=1)
 
     def extra_repr(self):

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+from torch.nn.functional import cross_entropy
 
 from sklearn_noisy.losses._base import BaseLoss, check_number
 
@@ -26,6 +27,12 @@ __all__ = [
 
 class CrossEntropyLoss(BaseLoss):
     r"""Cross-entropy :math:`-\log p_t`: the yardstick, not robust."""
+
+    def forward(self, logits, targets):
+        if targets.ndim == 1:  # torch's, softmax and all in one
+            dtype = torch.promote_types(logits.dtype, torch.float32)
+            return cross_entropy(logits.to(dtype), targets, reduction="none")
+        return super().forward(logits, targets)
 
     def label_loss(self, log_p_label, log_p):
         return -log_p_label

@@ -11,6 +11,7 @@ from sklearn_noisy.nn._criterion import Criterion
 from sklearn_noisy.nn._dropout import Dropout
 from sklearn_noisy.nn._mlp import MLP, floating_dtype
 from sklearn_noisy.nn._noise_layer import REGULARIZERS, ConvertedLabels, NoiseLayer
+from sklearn_noisy.nn._optimizer import can_be_fused
 
 __all__ = [
     "MLP",
@@ -22,6 +23,7 @@ __all__ = [
     "Rows",
     "TensorBatches",
     "build_module",
+    "can_be_fused",
     "check_logits",
     "check_weights",
     "floating_dtype",

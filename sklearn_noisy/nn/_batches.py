@@ -84,21 +84,20 @@ class Rows(Dataset):
 
         Parameters
         ----------
-        index : int64 or bool ndarray, or slice
+        index : int64 or bool ndarray or tensor, or slice
 
         Returns
         -------
         Rows
         """
-        if self._positions is None:
-            positions = np.arange(len(self._source))
-        else:
-            positions = self._positions.numpy()
+        if isinstance(index, np.ndarray):
+            index = torch.from_numpy(np.ascontiguousarray(index))
+        positions = self._positions
+        if positions is None:
+            positions = torch.arange(len(self._source), device=self.device)
         part = copy.copy(self)
-        part._positions = torch.from_numpy(positions[index])
-        part.y, part.weight = (
-            torch.from_numpy(values.numpy()[index]) for values in (self.y, self.weight)
-        )
+        part._positions = positions[index]
+        part.y, part.weight = self.y[index], self.weight[index]
         return part
 
     def original(self):
@@ -182,10 +181,8 @@ class TensorBatches:
         return full + bool(rest and not (self.drop_last and full))
 
     def __iter__(self):
-        n_samples = len(self.dataset)
-        order = None
+        rows = self.dataset
         if self.shuffle:  # drawn on the CPU: the same on every device
-            order = torch.randperm(n_samples).to(self.dataset.device)
+            rows = rows.subset(torch.randperm(len(rows)).to(rows.device))
         for start in range(0, len(self) * self.batch_size, self.batch_size):
-            chosen = slice(start, min(start + self.batch_size, n_samples))
-            yield self.dataset.batch(chosen if order is None else order[chosen])
+            yield rows.batch(slice(start, min(start + self.batch_size, len(rows))))

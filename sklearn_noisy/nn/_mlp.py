@@ -1,5 +1,7 @@
 """The network that is built when the user names none."""
 
+from itertools import chain
+
 import torch
 from torch import nn
 
@@ -72,7 +74,7 @@ def floating_dtype(module):
     -------
     torch.dtype
     """
-    for tensor in (*module.parameters(), *module.buffers()):
+    for tensor in chain(module.parameters(), module.buffers()):
         if tensor.is_floating_point():
             return tensor.dtype
     return torch.float32

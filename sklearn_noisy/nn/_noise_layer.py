@@ -100,6 +100,8 @@ class NoiseLayer(_ObservationCriterion):
         All shrink the diagonal.
     decay : float, default=0.0
         Factor of that.
+    outside : bool, default=True
+        Whether there may be rows that belong to no class.
 
     References
     ----------
@@ -107,11 +109,14 @@ class NoiseLayer(_ObservationCriterion):
        neural networks", 2014.
     """
 
-    def __init__(self, matrix, *, learn=False, regularizer=None, decay=0.0):
+    def __init__(
+        self, matrix, *, learn=False, regularizer=None, decay=0.0, outside=True
+    ):
         super().__init__()
         self.learn = learn
         self.regularizer = regularizer
         self.decay = decay
+        self.outside = outside
         self.matrix = nn.Parameter(matrix.clone(), requires_grad=learn)
         self.refresh()
 
@@ -135,9 +140,10 @@ class NoiseLayer(_ObservationCriterion):
     def refresh(self):
         """Look up table of the logarithms: given labels, then true ones."""
         matrix = self.matrix.detach()
-        eye = torch.eye(self.n_classes, dtype=matrix.dtype, device=matrix.device)
-        table = torch.cat([matrix, eye]).log()
-        self.register_buffer("log_table", table, persistent=False)
+        table = matrix.new_zeros(2 * self.n_classes, self.n_classes)
+        table[: self.n_classes] = matrix
+        table[self.n_classes :].fill_diagonal_(1)
+        self.register_buffer("log_table", table.log_(), persistent=False)
 
     def forward(self, logits, targets):
         """Loss of each sample; soft targets are those of the true class.
@@ -155,17 +161,21 @@ class NoiseLayer(_ObservationCriterion):
         log_p = log_softmax(logits)
         if targets.ndim == 2:
             return -(targets * log_p).sum(dim=1)
+        if not self.outside:
+            return -self._log_likelihood(log_p, targets)
         nowhere = targets == 2 * self.n_classes
-        observed = torch.where(nowhere, 0, targets)
-        if self.learn:
-            given = observed % self.n_classes
-            of_given = _LogMixture.apply(self.matrix.to(log_p.dtype), log_p, given)
-            of_true = log_p.gather(1, given[:, None])[:, 0]
-            log_likelihood = torch.where(observed < self.n_classes, of_given, of_true)
-        else:
-            rows = self.log_table.to(log_p.dtype)[observed]
-            log_likelihood = torch.logsumexp(rows + log_p, dim=1)
+        log_likelihood = self._log_likelihood(log_p, torch.where(nowhere, 0, targets))
         return -torch.where(nowhere, log_p.mean(dim=1), log_likelihood)
+
+    def _log_likelihood(self, log_p, observed):
+        """Of labels that are given or true."""
+        if not self.learn:
+            rows = self.log_table.to(log_p.dtype)[observed]
+            return torch.logsumexp(rows + log_p, dim=1)
+        given = observed % self.n_classes
+        of_given = _LogMixture.apply(self.matrix.to(log_p.dtype), log_p, given)
+        of_true = log_p.gather(1, given[:, None])[:, 0]
+        return torch.where(observed < self.n_classes, of_given, of_true)
 
     @torch.no_grad()
     def posterior(self, logits, targets):

@@ -1,6 +1,10 @@
 """What a noise matrix is, and how it is estimated: NumPy only."""
 
-from sklearn_noisy.noise._bayes import inverse_from_noise, noise_from_inverse
+from sklearn_noisy.noise._bayes import (
+    inverse_from_noise,
+    noise_from_inverse,
+    probability_right,
+)
 from sklearn_noisy.noise._checks import (
     check_noise_matrix,
     check_probabilities,
@@ -33,6 +37,7 @@ __all__ = [
     "is_singular",
     "likely_noise_matrix",
     "noise_from_inverse",
+    "probability_right",
     "project_columns",
     "solve_cvxpy",
     "solve_fista",

@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 
-__all__ = ["inverse_from_noise", "noise_from_inverse"]
+__all__ = ["inverse_from_noise", "noise_from_inverse", "probability_right"]
 
 
 def noise_from_inverse(R, noisy_prior):
@@ -65,6 +65,29 @@ def inverse_from_noise(Q, clean_prior):
         If a class has prior 0: its column is that of a class without noise.
     """
     return _conditional((Q * clean_prior).T, "given")
+
+
+def probability_right(probabilities, given, Q):
+    """Probability that a given label is the true one, from the row and the label.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_samples, n_classes)
+        ``p_i = P(true i | row)``.
+    given : int ndarray of shape (n_samples,)
+        Labels j.
+    Q : ndarray of shape (n_classes, n_classes)
+        ``Q[j, i] = P(given j | true i)``.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        ``Q[j, j] p_j / sum_i Q[j, i] p_i``; 0 where no class that the row can have is
+        ever given the label.
+    """
+    total = (probabilities * Q[given]).sum(axis=1)
+    right = probabilities[np.arange(len(given)), given] * Q[given, given]
+    return right / np.where(total > 0, total, 1.0)
 
 
 def _conditional(joint, kind):
