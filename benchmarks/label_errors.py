@@ -112,9 +112,10 @@ def table1(rate):
     return [
         robust("cross_entropy"),
         robust("focal", gamma=2.0),
-        robust("blurry", gamma=GAMMA[rate], delay=1, loss__floor=0.0),
         robust("blurry", gamma=GAMMA[rate]),
         robust("piecewise_zero", c=0.05, delay=DELAY[rate]),
+        # As published: without a floor, from the first epoch on.
+        robust("blurry", gamma=GAMMA[rate], delay=1, loss__floor=0.0),
     ]
 
 
@@ -169,7 +170,7 @@ def classifier(cell, args):
     if cell["method"] == OURS:
         return NoiseAdaptedClassifier(NETWORKS[cell["network"]], **shared)
     return RobustLossClassifier(
-        CNN,
+        NETWORKS[cell.get("network", "source")],
         loss=cell["method"],
         delay=cell["delay"],
         early_stopping=False,
@@ -235,6 +236,7 @@ def name_of(cell):
 
 def cells(args):
     """Settings of the cells in the order of the tables, by row."""
+    network = {} if args.network == "source" else {"network": args.network}
     for dataset, rate in ROWS:
         if dataset not in args.dataset or rate not in args.noise_rate:
             continue
@@ -245,6 +247,7 @@ def cells(args):
                     {
                         "dataset": dataset,
                         "noise_rate": rate,
+                        **network,
                         **method,
                         "protocol": args.protocol,
                         "rows": args.rows,
@@ -340,6 +343,7 @@ def main():
     parser.add_argument(
         "--protocol", choices=("in_sample", "out_of_fold"), default="in_sample"
     )
+    parser.add_argument("--network", choices=NETWORKS, default="source")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--rows", type=int, default=60_000)
     parser.add_argument("--precision", default="bfloat16")
