@@ -45,6 +45,25 @@ def project_columns_(matrix):
     return matrix.sub_(threshold).clamp_min_(0)
 
 
+class _LogSumExp(torch.autograd.Function):
+    """``torch.logsumexp(joint, dim=1)`` by way of the softmax, which is its gradient.
+
+    The largest entry minus the logarithm of its softmax: as exact, and two thirds of
+    the time for many classes, as nothing is computed twice.
+    """
+
+    @staticmethod
+    def forward(ctx, joint):
+        posterior = torch.softmax(joint, dim=1)
+        ctx.save_for_backward(posterior)
+        return joint.amax(dim=1) - posterior.amax(dim=1).log()
+
+    @staticmethod
+    def backward(ctx, grad):
+        (posterior,) = ctx.saved_tensors
+        return posterior * grad[:, None]
+
+
 class _LogMixture(torch.autograd.Function):
     """``log Σ_i Q[given, i] p_i`` with a gradient for Q, its zeros included.
 
@@ -140,10 +159,10 @@ class NoiseLayer(_ObservationCriterion):
     def refresh(self):
         """Look up table of the logarithms: given labels, then true ones."""
         matrix = self.matrix.detach()
-        table = matrix.new_zeros(2 * self.n_classes, self.n_classes)
-        table[: self.n_classes] = matrix
-        table[self.n_classes :].fill_diagonal_(1)
-        self.register_buffer("log_table", table.log_(), persistent=False)
+        table = matrix.new_full((2 * self.n_classes, self.n_classes), -torch.inf)
+        torch.log(matrix, out=table[: self.n_classes])
+        table[self.n_classes :].fill_diagonal_(0)
+        self.register_buffer("log_table", table, persistent=False)
 
     def forward(self, logits, targets):
         """Loss of each sample; soft targets are those of the true class.
@@ -171,7 +190,7 @@ class NoiseLayer(_ObservationCriterion):
         """Of labels that are given or true."""
         if not self.learn:
             rows = self.log_table.to(log_p.dtype)[observed]
-            return torch.logsumexp(rows + log_p, dim=1)
+            return _LogSumExp.apply(rows + log_p)
         given = observed % self.n_classes
         of_given = _LogMixture.apply(self.matrix.to(log_p.dtype), log_p, given)
         of_true = log_p.gather(1, given[:, None])[:, 0]

@@ -123,7 +123,8 @@ def is_singular(noise_matrix):
     ----------
     noise_matrix : ndarray of shape (n_classes, n_classes)
     """
-    return bool(np.linalg.cond(noise_matrix) > SINGULAR)
+    # In the 1-norm: less than half the time of the singular values for 1,000 classes.
+    return bool(np.linalg.cond(noise_matrix, 1) > SINGULAR)
 
 
 def in_class_order(matrix, classes, name="noise_matrix"):
