@@ -313,7 +313,8 @@ class NoisyLabelNet(NeuralNetClassifier):
         inputs, y = batch
         observed = self.criterion_.observed(y.to(logits.device))
         hit = logits.argmax(dim=1) == observed
-        return inputs["weight"].to(logits.device)[hit].sum()
+        # A product, not a selection: how much a mask selects, a GPU would have to tell.
+        return (inputs["weight"].to(logits.device) * hit).sum()
 
     def _listens(self, *hooks):
         """Whether any callback overrides one of the hooks."""

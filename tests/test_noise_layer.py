@@ -7,7 +7,11 @@ import torch
 from sklearn_noisy.datasets import make_noise_matrix
 from sklearn_noisy.losses import LabelSmoothingLoss, UniformMixingLoss
 from sklearn_noisy.nn import ConvertedLabels, NoiseLayer
-from sklearn_noisy.nn._noise_layer import _LogMixture, project_columns_
+from sklearn_noisy.nn._noise_layer import (
+    _LogMixture,
+    _threshold_by_order,
+    project_columns_,
+)
 from sklearn_noisy.noise import project_columns
 
 K = 5
@@ -168,6 +172,18 @@ def test_low_precision_and_huge_logits(dtype, scale):
 
 @pytest.mark.parametrize("n_classes", [1, 2, 7, 300])
 def test_projection_onto_the_simplices(n_classes):
-    matrix = torch.randn(n_classes, n_classes, dtype=torch.float64)
-    expected = project_columns(matrix.numpy())
-    np.testing.assert_allclose(project_columns_(matrix), expected, atol=1e-12)
+    for shift in (0, -20, 20):
+        matrix = torch.randn(n_classes, n_classes, dtype=torch.float64) + shift
+        expected = project_columns(matrix.numpy())
+        np.testing.assert_allclose(
+            matrix.sub(_threshold_by_order(matrix)).clamp_min(0), expected, atol=1e-12
+        )
+        np.testing.assert_allclose(project_columns_(matrix), expected, atol=1e-12)
+
+
+def test_projection_of_a_matrix_that_has_moved_a_little():
+    Q = torch.as_tensor(make_noise_matrix(50, 0.45, "pair"), dtype=torch.float32)
+    moved = Q + 1e-3 * torch.randn(50, 50)
+    expected = project_columns(moved.double().numpy())
+    np.testing.assert_allclose(project_columns_(moved), expected, atol=1e-6)
+    np.testing.assert_allclose(project_columns_(Q.clone()), Q, atol=1e-7)

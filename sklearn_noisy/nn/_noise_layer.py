@@ -23,8 +23,6 @@ REGULARIZERS = ("trace", "weight_decay", "log_det")
 def project_columns_(matrix):
     """Euclidean projection of every column onto the simplex, in place.
 
-    Michelot's iteration: no sorting, a few passes over the matrix.
-
     Parameters
     ----------
     matrix : tensor of shape (n_rows, n_columns)
@@ -33,16 +31,37 @@ def project_columns_(matrix):
     -------
     matrix
     """
-    n_rows = matrix.shape[0]
-    threshold = (matrix.sum(dim=0) - 1) / n_rows
-    for _ in range(n_rows):
+    # Few passes over the memory suit a CPU; a GPU must not be asked, between two
+    # passes, whether another one is needed.
+    find = _threshold_by_passes if matrix.device.type == "cpu" else _threshold_by_order
+    return matrix.sub_(find(matrix)).clamp_min_(0)
+
+
+def _threshold_by_passes(matrix):
+    """What is taken off each column: Michelot's iteration, without sorting.
+
+    It starts with the entries above 0, which are all that remain of a probability
+    matrix that has moved a little.
+    """
+    largest = matrix.amax(dim=0)
+    threshold = torch.where(largest > 0, 0, largest - 1)
+    support = None
+    for _ in range(len(matrix) + 1):
         above = matrix > threshold
-        support = above.sum(dim=0).clamp_min(1)
-        new = (torch.where(above, matrix, 0).sum(dim=0) - 1) / support
-        if torch.allclose(new, threshold, rtol=0, atol=1e-9):
+        last, support = support, above.sum(dim=0)
+        if last is not None and torch.equal(support, last):
             break
-        threshold = new
-    return matrix.sub_(threshold).clamp_min_(0)
+        threshold = (torch.where(above, matrix, 0).sum(dim=0) - 1) / support
+    return threshold
+
+
+def _threshold_by_order(matrix):
+    """The same from the sorted entries: the last one that stays above it tells."""
+    ordered = matrix.sort(dim=0, descending=True).values
+    counts = torch.arange(1, len(matrix) + 1, device=matrix.device)
+    thresholds = (ordered.cumsum(dim=0) - 1) / counts.to(matrix.dtype)[:, None]
+    n_above = (ordered > thresholds).sum(dim=0, keepdim=True)
+    return thresholds.gather(0, n_above - 1)[0]
 
 
 class _LogSumExp(torch.autograd.Function):
