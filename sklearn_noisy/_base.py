@@ -286,7 +286,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             X, y = X.subset(kept), y[kept]
             weight, is_clean = weight[kept], is_clean[kept]
         codes, classes = self._encode(y, classes)
-        data = TrainingData(X, codes, weight, classes, is_clean, weight)
+        data = TrainingData(X, codes, weight, classes, is_clean, weight, kept)
         data.weight = weight * class_weight_per_row(self.class_weight, data)
         return data
 

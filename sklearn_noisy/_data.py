@@ -45,6 +45,8 @@ class TrainingData:
         Whether the label is known to be right.
     sample_weight : ndarray of shape (n_samples,)
         The sample weight alone.
+    kept : bool ndarray of shape (n_rows,) or None
+        Which of the rows that came these are; None for a part of them.
     """
 
     X: Rows
@@ -53,6 +55,7 @@ class TrainingData:
     classes: np.ndarray
     is_clean: np.ndarray
     sample_weight: np.ndarray
+    kept: np.ndarray | None = None
 
     @property
     def n_classes(self):

@@ -142,6 +142,11 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
         the matrix after each epoch.
     noise_matrix_estimator_ : NoiseMatrixEstimator
         The fitted one, where one was used.
+    label_quality_ : ndarray of shape (n_samples,)
+        Where EM learned the matrix in several folds: how probable it is that the label
+        of each training row is right, by the net that did not train on it; below .5
+        it is more probably wrong. 1 for clean rows, NaN for outside rows and for rows
+        of weight 0.
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
     n_features_in_ : int

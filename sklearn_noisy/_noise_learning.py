@@ -24,6 +24,7 @@ from sklearn_noisy.noise import (
     confident_noise_matrix,
     count_noise_matrix,
     likely_noise_matrix,
+    probability_right,
 )
 
 __all__ = ["Folds", "MatrixPath", "StartLearning", "auto_folds", "knowledge"]
@@ -148,7 +149,15 @@ class Folds:
     checkpoint : Checkpoint or NoCheckpoint
     verbose : int
         Above 0, a progress bar (on stderr).
+
+    Attributes
+    ----------
+    quality : ndarray of shape (n_noisy,) or None
+        Once a matrix is learned: how probable it is that the label of each noisy row
+        is right, by the net that leaves it out.
     """
+
+    quality = None
 
     def __init__(
         self,
@@ -284,7 +293,11 @@ class Folds:
         rows = list(self._rows())
         left_out = [rows for _, rows in rows]
         stage = self.checkpoint.stage()
-        path, progress = (stage and stage.load()) or ([start], [None] * len(nets))
+        path, self.quality, progress = (stage and stage.load()) or (
+            [start],
+            None,
+            [None] * len(nets),
+        )
         trainings = [
             net.train_by_epoch(train, None, self.max_epochs, of_net)
             for net, (train, _), of_net in zip(nets, rows, progress, strict=True)
@@ -302,25 +315,31 @@ class Folds:
             last = epoch == self.max_epochs
             if epoch > rest or last:
                 steps = MAX_STEPS if last else STEPS_PER_EPOCH
-                matrix = self._update(
+                matrix, p = self._update(
                     self._logits(nets, left_out), matrix, start, steps
                 )
+                if last:
+                    self.quality = probability_right(p, self.given, matrix)
                 for layer in layers:
                     layer.set_matrix(matrix)
             path.append(matrix)
             if stage is not None:
-                stage.save((path, [net.progress() for net in nets]))
+                stage.save((path, self.quality, [net.progress() for net in nets]))
         return path
 
     def _update(self, logits, matrix, start, n_steps):
-        """The matrix after an epoch, by so many steps of EM."""
+        """The matrix after an epoch, by so many steps of EM, and what it goes by.
+
+        That is the probability of each true class, given the row alone.
+        """
         likely, factor, _ = likely_noise_matrix(
             logits, self.given, matrix, self.weight, max_iter=n_steps
         )
-        posterior = softmax(factor * logits, axis=1) * matrix[self.given]
+        p = softmax(factor * logits, axis=1)
+        posterior = p * matrix[self.given]
         posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), TINY)
         known = knowledge(posterior, self.weight)
-        return known * likely + (1 - known) * start
+        return known * likely + (1 - known) * start, p
 
     def _resting_epochs(self, net, rows):
         rest = OneCycle.RISE * self.max_epochs

@@ -28,6 +28,14 @@ from sklearn_noisy.nn import ConvertedLabels, NoiseLayer, floating_dtype
 __all__ = ["BaseNoiseModelClassifier", "can_train_by_parts", "has_noise_matrix"]
 
 
+# Attributes of a fit that had to find its matrix.
+OF_A_MATRIX_THAT_WAS_FOUND = (
+    "noise_matrix_path_",
+    "noise_matrix_estimator_",
+    "label_quality_",
+)
+
+
 def _is_named(spec, name):
     """Whether a parameter that may be a matrix is this string."""
     return isinstance(spec, str) and spec == name
@@ -207,6 +215,8 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
         self.net_.round_ = 0
 
     def _train(self, data, train, valid):
+        for name in OF_A_MATRIX_THAT_WAS_FOUND:
+            vars(self).pop(name, None)  # of an earlier fit
         if not is_known(self):
             self._find_matrix(data)
         self._by_gradient = self._learns() and self.regularizer is not None
@@ -241,8 +251,18 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
             path = [self._start_matrix(data, folds)]
             if self._learns() and self.regularizer is None:
                 path = folds.learn(path[0])
+                self._keep_quality(data, folds.quality)
         self.noise_matrix_ = path[-1]
         self.noise_matrix_path_ = np.stack(path)
+
+    def _keep_quality(self, data, of_noisy):
+        """``label_quality_``, for every row that came."""
+        if of_noisy is None:  # judged by no other net
+            return
+        quality = np.where(data.is_clean & ~data.is_outside, 1.0, np.nan)
+        quality[data.is_noisy] = of_noisy
+        self.label_quality_ = np.full(len(data.kept), np.nan)
+        self.label_quality_[data.kept] = quality
 
     def _start_matrix(self, data, folds):
         spec = self.noise_matrix

@@ -160,6 +160,7 @@ def test_the_noise_matrix_and_later_nets_go_on(data, tmp_path, net, epoch):
     whole = clone(clf).set_params(checkpoint=None).fit(X, y)
     same(again, whole, X)
     np.testing.assert_array_equal(again.noise_matrix_path_, whole.noise_matrix_path_)
+    np.testing.assert_array_equal(again.label_quality_, whole.label_quality_)
 
 
 class KilledInTheMatrix(NoiseAdaptedClassifier):
@@ -200,6 +201,7 @@ def test_the_matrix_goes_on_in_the_middle(data, tmp_path):
     whole = clone(clf).set_params(checkpoint=None).fit(X, y)
     assert KilledInTheMatrix.moves == 9 + 7
     same(again, whole, X)
+    np.testing.assert_array_equal(again.label_quality_, whole.label_quality_)
     np.testing.assert_array_equal(again.noise_matrix_path_, whole.noise_matrix_path_)
 
 

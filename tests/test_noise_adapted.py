@@ -11,6 +11,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -97,6 +98,35 @@ def test_learned_from_noisy_labels_alone(learned, digits):
     found, wrong = issues.is_label_issue, given != y
     assert (found & wrong).sum() / found.sum() > 0.85
     assert (found & wrong).sum() / wrong.sum() > 0.85
+
+
+def test_the_quality_of_the_labels_that_it_learned_from(learned, digits):
+    _, y, given, _, _ = digits
+    assert f1_score(given != y, learned.label_quality_ < 0.5) > 0.9
+
+
+def test_label_quality_is_that_of_the_rows_that_came(digits):
+    X, y, given, _, _ = (part[:400] for part in digits)
+    is_clean, given = np.arange(400) % 10 == 0, given.copy()
+    given[is_clean] = y[is_clean]
+    weight = np.where(np.arange(400) % 10 == 1, 0.0, 1.0)
+    # Without a meaning where there is no class, and where a row counts as absent.
+    given[5::10] = 99
+    clf = small(outside_label=99).fit(X, given, sample_weight=weight, is_clean=is_clean)
+    quality = clf.label_quality_
+    assert quality.shape == (400,)
+    assert (quality[is_clean] == 1).all()
+    assert np.isnan(quality).sum() == 80
+    assert np.isnan(quality[1::10]).all()
+    assert np.isnan(quality[5::10]).all()
+    judged = np.isfinite(quality) & ~is_clean
+    assert f1_score((given != y)[judged], quality[judged] < 0.5) > 0.6
+    # Another fit does not keep what it did not find out.
+    assert not hasattr(
+        clf.set_params(noise_matrix=PAIR, outside_label=None).fit(X, y),
+        "label_quality_",
+    )
+    assert not hasattr(clf, "noise_matrix_path_")
 
 
 def test_how_far_a_class_is_known():

@@ -202,6 +202,17 @@ def test_what_training_knew_of_the_classes_decides_on_the_next_epoch(iris, throu
     assert_same(loaded, clf.partial_fit(X, y), X)
 
 
+@pytest.mark.filterwarnings("ignore:The noise matrix is not dominated")
+def test_what_it_says_of_its_labels(iris, through):
+    X, y = iris
+    weight = np.where(np.arange(len(y)) % 7, 1.0, 0.0)  # NaN for those of weight 0
+    clf = adapted(noise_matrix="learn", n_folds=2, max_epochs=4)
+    clf.fit(X, y, sample_weight=weight)
+    assert np.isnan(clf.label_quality_).sum() == (weight == 0).sum()
+    loaded = through(clf)
+    np.testing.assert_array_equal(loaded.label_quality_, clf.label_quality_)
+
+
 @pytest.mark.parametrize("n_rounds", [0, 1])
 def test_a_matrix_that_the_gradient_learned(iris, through, n_rounds):
     X, y = iris
