@@ -166,9 +166,14 @@ class LossSchedule(Callback):
         if net.given_:
             self._update_knowledge(net)
         n_epochs = len(net.history)
-        if self.delay == "auto":
-            k = int(self.knowledge_.argmin())
-            needed = net.criterion_.ask("known_probability", len(self.class_names), 0.0)
+        k = int(self.knowledge_.argmin())
+        needed = net.criterion_.ask("known_probability", len(self.class_names), 0.0)
+        if self.delay == "auto" and self.knowledge_[k] >= needed:
+            reason = (
+                "delay='auto' waits until the net knows every class, which was so "
+                f"after the last of {n_epochs} epochs. Raise max_epochs, or set delay"
+            )
+        elif self.delay == "auto":
             reason = (
                 f"delay='auto' waits until the net knows every class, and after "
                 f"{n_epochs} epochs three quarters of the rows that are given class "

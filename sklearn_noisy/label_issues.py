@@ -85,7 +85,7 @@ def find_label_issues(
         probabilities. ``"posterior"`` needs it.
     pred_probs : array-like of shape (n_samples, n_classes), default=None
         Out-of-fold probabilities, if you have them: column k belongs to the
-        k-th class in sorted order.
+        k-th class in sorted order, or to the class that a DataFrame names.
     sample_weight : array-like of shape (n_samples,), default=None
         Passed to ``estimator.fit`` in each fold.
     n_jobs : int, default=None
@@ -165,6 +165,8 @@ def find_label_issues(
             verbose=verbose,
         )
     else:
+        if isinstance(pred_probs, pd.DataFrame) and {*classes} == {*pred_probs.columns}:
+            pred_probs = pred_probs[classes]
         pred_probs = check_probabilities(
             pred_probs, "pred_probs", (len(labels), len(classes))
         )

@@ -87,6 +87,9 @@ def test_splitters_and_given_probabilities(frame):
     )
     given = find_label_issues(None, X, y_given, pred_probs=pred_probs)
     pd.testing.assert_frame_equal(given, expected)
+    named = pd.DataFrame(pred_probs[:, ::-1], columns=NAMES[::-1])
+    by_name = find_label_issues(None, X, y_given, pred_probs=named)
+    pd.testing.assert_frame_equal(by_name, expected)
     with pytest.raises(ValueError, match="cv must have every row in a test part"):
         find_label_issues(LOGISTIC, X, y_given, cv=ShuffleSplit(2, random_state=0))
 
@@ -242,6 +245,7 @@ def test_progress_is_shown_when_asked_for(frame, capsys):
         ({"estimator": None}, TypeError, "estimator must be a classifier"),
         ({"cv": 1}, ValueError, "cv must be at least 2"),
         ({"cv": 151}, ValueError, "at most the number of rows, 150; got 151"),
+        ({"noise_matrix": "learn"}, ValueError, "a square array; got 'learn'"),
         ({"noise_matrix": np.eye(2)}, ValueError, r"must have shape \(3, 3\)"),
         ({"noise_matrix": np.ones((3, 3))}, ValueError, "columns that sum to 1"),
         (

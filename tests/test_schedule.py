@@ -120,6 +120,9 @@ def test_a_loss_that_never_came_on_warns(iris):
     assert robust_epochs(clf) == []
     with pytest.warns(LossWarmUpWarning, match="before delay=50"):
         classifier(loss="focal", delay=50).fit(*iris)
+    first = robust_epochs(classifier(loss="blurry", gamma=0.5).fit(*iris))[0]
+    with pytest.warns(LossWarmUpWarning, match=f"after the last of {first - 1} epochs"):
+        classifier(loss="blurry", gamma=0.5, max_epochs=first - 1).fit(*iris)
 
 
 @pytest.mark.parametrize("gamma", [0.3, 0.5])

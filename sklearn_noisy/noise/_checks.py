@@ -93,6 +93,8 @@ def check_noise_matrix(noise_matrix, *, n_classes=None, max_condition=None):
     array([[0.9, 0.2],
            [0.1, 0.8]])
     """
+    if isinstance(noise_matrix, str):
+        raise ValueError(f"noise_matrix must be a square array; got {noise_matrix!r}.")
     shape = np.shape(noise_matrix)
     if len(shape) != 2 or shape[0] != shape[1]:
         raise ValueError(f"noise_matrix must be square; got shape {shape}.")
