@@ -308,6 +308,8 @@ def table(row, methods, results):
 
 COUNTS = ("n_found", "n_correct")
 
+NAMES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
+
 
 def draw(args, results, path):
     """Figure 5 or 6: detections, and those that are right, along a parameter."""
@@ -316,8 +318,10 @@ def draw(args, results, path):
 
     key = {"figure5": ("gamma", "c"), "figure6": ("delay",)}[args.experiment]
     rows = list(cells(args))
-    figure = Figure(figsize=(4.2 * len(key), 3.2 * len(rows)), layout="constrained")
-    axes = figure.subplots(len(rows), len(key), squeeze=False)
+    figure = Figure(
+        figsize=(max(5.2, 4.2 * len(key)), 3.2 * len(rows)), layout="constrained"
+    )
+    axes = figure.subplots(len(rows), len(key), squeeze=False, sharey="row")
     for (row, methods), line in zip(rows, axes, strict=True):
         for name, ax in zip(key, line, strict=True):
             points = []
@@ -335,13 +339,17 @@ def draw(args, results, path):
             ax.plot(x, n_correct, "s-", color="#d55e00", label="found and wrong")
             loss = "piecewise zero" if name != "gamma" else "blurry"
             ax.set(
-                title=f"{row[0].replace('_', '-')}, ρ = {row[1]}: {loss}",
+                title=f"{NAMES[row[0]]}, ρ = {row[1]:g}: {loss}",
                 xlabel={"gamma": "γ", "delay": "delay (epochs)"}.get(name, name),
                 ylabel="rows",
             )
             if name == "c":
                 ax.set_xscale("log")
-            ax.legend()
+                ax.set_xticks(x, [f"{value:g}" for value in x])
+                ax.minorticks_off()
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3
+    )
     figure.savefig(path, dpi=110)
 
 
