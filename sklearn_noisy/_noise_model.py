@@ -362,6 +362,7 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
         Without validation rows the last net is kept; with them, a net that is
         clearly worse than the one before it is not.
         """
+        layer = NoiseLayer(torch.as_tensor(self.noise_matrix_))
         for number in range(1, self.n_rounds + 1):
             if self.net_.interrupted_:
                 break
@@ -369,7 +370,6 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
             rows = self._rows(train)
             logits = torch.from_numpy(teacher.logits(rows))
             dtype = torch.promote_types(floating_dtype(teacher.module_), torch.float32)
-            layer = NoiseLayer(torch.as_tensor(self.noise_matrix_))
             rows.y = layer.posterior(logits, rows.y).to(dtype)
             self._set_up(data, n_rows=len(data.y))
             self.net_.history_ = teacher.history_

@@ -6,7 +6,12 @@ import numpy as np
 from sklearn.base import clone
 
 from sklearn_noisy.exceptions import NoiseModelWarning
-from sklearn_noisy.noise import check_noise_matrix, in_class_order, is_singular
+from sklearn_noisy.noise import (
+    check_noise_matrix,
+    check_possible,
+    in_class_order,
+    is_singular,
+)
 
 __all__ = ["check_matrix_for", "estimate_from", "warn_unless_dominant"]
 
@@ -38,14 +43,7 @@ def check_matrix_for(data, matrix, name, *, inverted):
     Q = check_noise_matrix(
         in_class_order(matrix, classes, name), n_classes=data.n_classes
     )
-    given = np.unique(data.y[data.is_noisy])
-    impossible = given[Q[given].sum(axis=1) == 0]
-    if len(impossible):
-        label = classes.tolist()[impossible[0]]
-        raise ValueError(
-            f"{name} gives the label {label!r} probability 0 for every true class, but "
-            "rows of y have it."
-        )
+    check_possible(Q, data.y[data.is_noisy], classes, name)
     if is_singular(Q):
         message = f"{name} is singular: given labels cannot tell some classes apart"
         if inverted or not data.is_clean.any():

@@ -13,6 +13,7 @@ from sklearn.utils.validation import column_or_1d
 from sklearn_noisy._cross_fit import out_of_fold_probabilities
 from sklearn_noisy.noise import (
     check_noise_matrix,
+    check_possible,
     check_probabilities,
     in_class_order,
     probability_right,
@@ -151,8 +152,7 @@ def find_label_issues(
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"y must hold at least two classes; got {classes.tolist()}.")
-    Q = _matrix_for(filter_by, noise_matrix, classes)
-    counts = None if Q is None else _joint_counts(Q, codes, classes)
+    Q = _matrix_for(filter_by, noise_matrix, codes, classes)
     if pred_probs is None:
         pred_probs = out_of_fold_probabilities(
             estimator,
@@ -175,6 +175,7 @@ def find_label_issues(
         is_issue = quality < 0.5
     else:
         quality = get_label_quality_scores(codes, pred_probs)
+        counts = None if Q is None else _joint_counts(Q, codes)
         is_issue = _prune(codes, pred_probs, filter_by, counts)
     return pd.DataFrame(
         {
@@ -187,8 +188,8 @@ def find_label_issues(
     )
 
 
-def _matrix_for(filter_by, noise_matrix, classes):
-    """The checked matrix, or None; and whether the filter can use one."""
+def _matrix_for(filter_by, noise_matrix, codes, classes):
+    """The checked matrix, or None."""
     if noise_matrix is None:
         if filter_by == "posterior":
             raise ValueError(
@@ -203,9 +204,9 @@ def _matrix_for(filter_by, noise_matrix, classes):
             f"got filter_by={filter_by!r}."
         )
     n_classes = len(classes)
-    return check_noise_matrix(
-        in_class_order(noise_matrix, classes), n_classes=n_classes
-    )
+    Q = check_noise_matrix(in_class_order(noise_matrix, classes), n_classes=n_classes)
+    check_possible(Q, codes, classes)
+    return Q
 
 
 def _prune(codes, pred_probs, filter_by, joint_counts):
@@ -223,24 +224,21 @@ def _prune(codes, pred_probs, filter_by, joint_counts):
         )
 
 
-def _joint_counts(Q, codes, classes):
+def _joint_counts(Q, codes):
     """Expected counts of (given label, true label) from a noise matrix.
 
     With ``Q[j, i] = P(given j | true i)`` and the given labels' frequencies
     f = Q π, the true classes' frequencies π are the non-negative least-squares
     solution; the joint is Q diag(π), with its rows scaled to the counts of the
-    given labels that were seen.
+    given labels that were seen. A label that only classes of π = 0 give is
+    shared out by Q alone.
     """
-    given = np.bincount(codes, minlength=len(classes))
+    given = np.bincount(codes, minlength=len(Q))
     prior, _ = nnls(Q, given / given.sum())
     joint = Q * prior
+    unseen = ~joint.any(axis=1)
+    joint[unseen] = Q[unseen]
     mass = joint.sum(axis=1, keepdims=True)
-    if (mass == 0).any():
-        k = int(np.flatnonzero(mass == 0)[0])
-        raise ValueError(
-            f"noise_matrix gives the label {classes[k]!r} probability 0 for every "
-            f"true class, but {given[k]} rows of y have it."
-        )
     # Each row rounded so that its sum stays the count of that label.
     cumulated = np.rint(np.cumsum(joint / mass * given[:, None], axis=1))
     return np.diff(cumulated, axis=1, prepend=0).astype(int)

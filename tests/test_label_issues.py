@@ -227,6 +227,20 @@ def test_the_index_is_that_of_the_labels_if_the_rows_have_none(frame):
     assert list(issues.index) == list(y.index)
 
 
+def test_a_label_that_only_a_class_that_seems_absent_gives():
+    # Given 90, 5 and 5 rows, least squares says that nothing is truly of class 0,
+    # the only one that gives label 2.
+    Q = [[0.0, 0.5, 0.6], [0.95, 0.5, 0.4], [0.05, 0.0, 0.0]]
+    y_given = np.repeat([0, 1, 2], [90, 5, 5])
+    pred_probs = np.tile([0.2, 0.5, 0.3], (100, 1))
+    pred_probs[95] = 0.9, 0.05, 0.05
+    issues = find_label_issues(
+        None, None, y_given, pred_probs=pred_probs, noise_matrix=Q
+    )
+    # The matrix makes every label 2 one of class 0; one row looks like that.
+    assert issues["is_label_issue"][95]
+
+
 def test_progress_is_shown_when_asked_for(frame, capsys):
     X, y_given, _ = frame
     find_label_issues(LOGISTIC, X, y_given, cv=3)
@@ -262,6 +276,14 @@ def test_progress_is_shown_when_asked_for(frame, capsys):
             {"noise_matrix": [[1, 1, 0], [0, 0, 0], [0, 0, 1]]},
             ValueError,
             "gives the label 'versicolor' probability 0",
+        ),
+        (
+            {
+                "noise_matrix": [[1, 1, 0], [0, 0, 0], [0, 0, 1]],
+                "filter_by": "posterior",
+            },
+            ValueError,
+            "label 'versicolor' probability 0 .* but 5[0-9] rows",
         ),
         ({"pred_probs": np.ones((150, 2))}, ValueError, r"shape \(150, 3\)"),
         ({"pred_probs": np.full((150, 3), 2.0)}, ValueError, r"must lie in \[0, 1\]"),

@@ -7,6 +7,7 @@ from sklearn_noisy.noise._bayes import (
 )
 from sklearn_noisy.noise._checks import (
     check_noise_matrix,
+    check_possible,
     check_probabilities,
     in_class_order,
     is_singular,
@@ -27,6 +28,7 @@ __all__ = [
     "NoiseEstimate",
     "Solution",
     "check_noise_matrix",
+    "check_possible",
     "check_probabilities",
     "certain_noise_matrix",
     "confident_noise_matrix",

@@ -7,6 +7,7 @@ from sklearn.utils import check_array
 
 __all__ = [
     "check_noise_matrix",
+    "check_possible",
     "check_probabilities",
     "check_stochastic",
     "in_class_order",
@@ -116,6 +117,33 @@ def check_noise_matrix(noise_matrix, *, n_classes=None, max_condition=None):
                 stacklevel=2,
             )
     return Q
+
+
+def check_possible(noise_matrix, codes, classes, name="noise_matrix"):
+    """Check that a noise matrix can give the labels that were given.
+
+    Parameters
+    ----------
+    noise_matrix : ndarray of shape (n_classes, n_classes)
+    codes : ndarray of int of shape (n_samples,)
+        The given labels' positions in `classes`.
+    classes : ndarray of shape (n_classes,)
+    name : str, default="noise_matrix"
+        What an error calls it.
+
+    Raises
+    ------
+    ValueError
+        If a label was given that the matrix gives to no true class.
+    """
+    given = np.bincount(codes, minlength=len(classes))
+    impossible = np.flatnonzero((given > 0) & ~noise_matrix.any(axis=1))
+    if len(impossible):
+        code = impossible[0]
+        raise ValueError(
+            f"{name} gives the label {classes.tolist()[code]!r} probability 0 for "
+            f"every true class, but {given[code]} rows of y have it."
+        )
 
 
 def is_singular(noise_matrix):
