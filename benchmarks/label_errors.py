@@ -3,7 +3,7 @@
 Labels are made wrong, a network trains on all of them for 10 epochs, and cleanlab's
 *prune by noise rate* and *prune by class* together say which labels are wrong. Rows are
 judged ``in_sample`` by the net that trained on them, as in the source, or
-``out_of_fold`` by nets that did not (5 folds; 2 of ours).
+``out_of_fold`` by nets that did not (5 folds).
 
     python benchmarks/label_errors.py table1      # their Table 1
     python benchmarks/label_errors.py defaults    # its losses as they come here
@@ -147,7 +147,9 @@ def others(rate):
 
 
 def ours(rate):
-    return [{"method": OURS, "network": "small"}]
+    return [
+        {"method": OURS, "network": "small", "params": {"n_folds": 5, "n_rounds": 2}}
+    ]
 
 
 EXPERIMENTS = {
@@ -169,7 +171,9 @@ def classifier(cell, args):
         "max_epochs": EPOCHS,
     }
     if cell["method"] == OURS:
-        return NoiseAdaptedClassifier(NETWORKS[cell["network"]], **shared)
+        return NoiseAdaptedClassifier(
+            NETWORKS[cell["network"]], **cell["params"], **shared
+        )
     return RobustLossClassifier(
         NETWORKS[cell.get("network", "source")],
         loss=cell["method"],
