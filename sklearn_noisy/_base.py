@@ -16,9 +16,16 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_noisy._checkpoint import NoCheckpoint, checkpointed
+from sklearn_noisy._continuation import (
+    READ_BY_EVERY_CALL,
+    net_parameters,
+    take_over_changes,
+    warn_if_interrupted,
+)
 from sklearn_noisy._data import (
     TrainingData,
     check_is_clean,
+    check_partial_fit_classes,
     check_rows,
     check_sample_weight,
     class_weight_per_row,
@@ -58,6 +65,9 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
     # Of the fit that is under way.
     _checkpoint = NoCheckpoint()
 
+    # Parameters that may change between calls that train one net.
+    _read_by_every_call = READ_BY_EVERY_CALL
+
     # What a file keeps beside the attributes that end with an underscore.
     _private_state = ("_rng", "_row_shape")
 
@@ -93,6 +103,12 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             If `device` does not exist here.
         TrainingDivergedError
             If the loss became NaN; the estimator is then unfitted.
+
+        Warns
+        -----
+        TrainingInterruptedWarning
+            If an interrupt (Ctrl-C) ended the training early: the model is what was
+            reached until then.
         """
         return self._fit(X, y, sample_weight)
 
@@ -196,6 +212,10 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         """The criterion that ``_criterion_state`` told of."""
         raise NotImplementedError
 
+    def _prepare_to_go_on(self, data):
+        """Before the net of the last call trains on."""
+        take_over_changes(self)
+
     def _make_callbacks(self):
         """Named skorch callbacks that belong to the method."""
         raise NotImplementedError
@@ -221,6 +241,8 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                     "warm_start=True goes on with the classes of the first fit, "
                     f"{self.classes_.tolist()}; y holds {data.classes.tolist()}."
                 )
+            if go_on:
+                self._prepare_to_go_on(data)
             self._start(go_on)
             with checkpointed(self, data, go_on) as self._checkpoint:
                 self._checkpoint.share_generator(self._rng)
@@ -232,21 +254,27 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                     self._train(data, train, valid)
             del self._checkpoint
             self._after_training()
+            warn_if_interrupted(self)
         return self
 
     def _partial_fit(self, X, y, classes, sample_weight, is_clean=None):
         with self._all_or_nothing():
             go_on = hasattr(self, "net_")
-            classes = self._check_partial_fit_classes(classes, go_on)
+            classes = check_partial_fit_classes(
+                classes, self.class_weight, self.classes_ if go_on else None
+            )
             data = self._check_training_data(
                 X, y, sample_weight, is_clean, reset=not go_on, classes=classes
             )
+            if go_on:
+                self._prepare_to_go_on(data)
             self._start(go_on)
             if not go_on:
                 self.classes_ = data.classes
                 # How many rows will come is unknown: no dropout on "auto".
                 self._set_up(data, n_rows=0)
             self._run(self.net_, data, None, epochs=1)
+            warn_if_interrupted(self)
         return self
 
     # Checks.
@@ -280,7 +308,8 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         self._check_parameters()
         X, y = check_rows(self, X, y, reset=reset)
         weight = check_sample_weight(sample_weight, len(X))
-        is_clean = check_is_clean(is_clean, len(X))
+        # A part of the rows may be without a clean one.
+        is_clean = check_is_clean(is_clean, len(X), needed=classes is None)
         kept = weight > 0
         if not kept.all():
             X, y = X.subset(kept), y[kept]
@@ -288,33 +317,15 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         codes, classes = self._encode(y, classes)
         data = TrainingData(X, codes, weight, classes, is_clean, weight, kept)
         data.weight = weight * class_weight_per_row(self.class_weight, data)
+        if not data.weight.any():
+            raise ValueError(
+                f"class_weight={self.class_weight!r} gives every row weight 0."
+            )
         return data
 
     def _encode(self, y, classes):
         """Indices of the labels, and the classes."""
         return encode_labels(y, classes)
-
-    def _check_partial_fit_classes(self, classes, go_on):
-        if not go_on:
-            if classes is None:
-                raise ValueError(
-                    "classes must be given in the first call of partial_fit: all "
-                    "labels that will ever come."
-                )
-            if self.class_weight == "balanced":
-                raise ValueError(
-                    "class_weight='balanced' needs all rows at once; give "
-                    "partial_fit a dict {label: weight}, or sample_weight."
-                )
-            return encode_labels(np.repeat(classes, 3))[1]  # else it warns of many
-        if classes is not None and not np.array_equal(
-            self.classes_, np.unique(classes)
-        ):
-            raise ValueError(
-                f"classes={np.unique(classes).tolist()} differs from the first "
-                f"call's, {self.classes_.tolist()}."
-            )
-        return self.classes_
 
     # Training.
 
@@ -333,7 +344,9 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             return data, None
         held = np.zeros(len(data.y), dtype=bool)
         inside = np.flatnonzero(~data.is_outside)
-        held[inside] = stratified_holdout(data.y[inside], self.validation_fraction, rng)
+        # Of the clean rows of a class as many as of the others.
+        strata = (data.y + data.n_classes * data.is_clean)[inside]
+        held[inside] = stratified_holdout(strata, self.validation_fraction, rng)
         if not held.any():
             raise ValueError(
                 f"validation_fraction={self.validation_fraction} of {len(data.y)} "
@@ -348,6 +361,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
     def _set_up(self, data, n_rows):
         """The net that training starts from."""
         device = resolve_device(self.device)
+        self._made_with = net_parameters(self)
         with seeded_torch(self._seed(), device):
             self.net_ = self._make_net(
                 data,
@@ -393,6 +407,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 device,
             )
         self.net_.load_training_state(state["training"])
+        self._made_with = net_parameters(self)
 
     def _module_recipe(self, data, n_rows):
         """What the module is built with, beside its class and the sizes of the data."""

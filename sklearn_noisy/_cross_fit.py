@@ -1,6 +1,7 @@
 """Every row judged by a model that did not train on it."""
 
 import inspect
+import warnings
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from sklearn_noisy._base import BaseNoisyLabelClassifier
 from sklearn_noisy._data import check_sample_weight, is_dataset
+from sklearn_noisy.exceptions import TrainingInterruptedWarning
 from sklearn_noisy.nn import Rows
 
 __all__ = [
@@ -114,9 +116,21 @@ def take(X, rows):
 
 
 def fit_on(estimator, X, labels, rows, fit_params):
-    """`estimator` fitted on some rows."""
+    """`estimator` fitted on some rows.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Also if one of our classifiers would stop early for it: a fold of which less is
+        known than of the others is no result.
+    """
     params = {name: value[rows] for name, value in fit_params.items()}
-    return estimator.fit(take(X, rows), labels[rows], **params)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingInterruptedWarning)
+        try:
+            return estimator.fit(take(X, rows), labels[rows], **params)
+        except TrainingInterruptedWarning:
+            raise KeyboardInterrupt from None
 
 
 def predict_proba_for(estimator, X, rows, classes):

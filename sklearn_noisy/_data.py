@@ -19,6 +19,7 @@ from sklearn_noisy.nn import Rows
 __all__ = [
     "TrainingData",
     "check_is_clean",
+    "check_partial_fit_classes",
     "check_rows",
     "check_sample_weight",
     "encode_labels",
@@ -151,7 +152,8 @@ def _check_dataset(estimator, X, *labels, reset):
     if not rows.row_shape:
         raise ValueError(
             "X must be a data set of rows that are arrays, or of tuples that begin "
-            f"with one; its first row is {X[0]!r}."
+            f"with one; its first row is {X[0]!r}. (SliceDataset takes the first of "
+            "each row: there they must be tuples.)"
         )
     if not reset:
         _check_row_shape(estimator, rows.row_shape)
@@ -204,13 +206,13 @@ def check_sample_weight(sample_weight, n_samples):
     return weight
 
 
-def check_is_clean(is_clean, n_samples):
+def check_is_clean(is_clean, n_samples, *, needed=True):
     """Boolean mask of shape (n_samples,); None is all False.
 
     Raises
     ------
     ValueError
-        If it is no boolean mask of that shape, or has no True.
+        If it is no boolean mask of that shape, or has no True and one is needed.
     """
     if is_clean is None:
         return np.zeros(n_samples, dtype=bool)
@@ -220,7 +222,7 @@ def check_is_clean(is_clean, n_samples):
             f"is_clean must be a boolean mask of shape ({n_samples},); got shape "
             f"{mask.shape}, dtype {mask.dtype}."
         )
-    if not mask.any():
+    if needed and not mask.any():
         raise ValueError(
             "is_clean marks no row as clean. Leave it out where no label was checked."
         )
@@ -275,6 +277,45 @@ def encode_labels(y, classes=None):
             f"{unknown}."
         )
     return np.searchsorted(classes, y).astype(np.int64), classes
+
+
+def check_partial_fit_classes(classes, class_weight, known):
+    """All classes that will ever come to ``partial_fit``.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,) or None
+    class_weight : dict, "balanced" or None
+    known : ndarray of shape (n_classes,) or None
+        Classes of an earlier call; None in the first one.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,)
+
+    Raises
+    ------
+    ValueError
+        If the first call has no `classes`, or a later one has others.
+    """
+    if known is None:
+        if classes is None:
+            raise ValueError(
+                "classes must be given in the first call of partial_fit: all "
+                "labels that will ever come."
+            )
+        if isinstance(class_weight, str) and class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all rows at once; give "
+                "partial_fit a dict {label: weight}, or sample_weight."
+            )
+        return encode_labels(np.repeat(classes, 3))[1]  # else it warns of many
+    if classes is not None and not np.array_equal(known, np.unique(classes)):
+        raise ValueError(
+            f"classes={np.unique(classes).tolist()} differs from the first "
+            f"call's, {known.tolist()}."
+        )
+    return known
 
 
 def class_weight_per_row(class_weight, data):

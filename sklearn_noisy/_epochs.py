@@ -25,7 +25,10 @@ def is_worse(losses, others):
         Loss times weight of each row.
     """
     difference = losses - others
-    return bool(difference.mean() > difference.std() / len(difference) ** 0.5)
+    n_rows = len(difference)
+    # A single row tells no error.
+    error = difference.std() / n_rows**0.5 if n_rows > 1 else 0.0
+    return bool(difference.mean() > error)
 
 
 class BestEpoch(Callback):

@@ -14,7 +14,13 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, EpochTimer, PrintLog
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EpochTimer,
+    PrintLog,
+    TrainEndCheckpoint,
+)
 from skorch.exceptions import DeviceWarning
 from skorch.utils import is_dataset
 
@@ -33,6 +39,9 @@ __all__ = ["NoisyLabelNet", "with_batches"]
 
 # Rows per batch when nothing is trained: no gradient, so memory is no concern.
 PREDICTION_BATCH_SIZE = 1024
+
+# They do not listen to batches, and look into the last one.
+READ_BATCHES = (Checkpoint, TrainEndCheckpoint)
 
 
 def with_batches(settings):
@@ -273,7 +282,9 @@ class NoisyLabelNet(NeuralNetClassifier):
         self._set_training(training)
         if not training:
             self.validation_losses_ = []
-        notify_batches = self._listens("on_batch_begin", "on_batch_end")
+        notify_batches = self._listens("on_batch_begin", "on_batch_end") or any(
+            isinstance(callback, READ_BATCHES) for _, callback in self.callbacks_
+        )
         losses, weights, correct = [], [], 0.0
         for batch in iterator:
             if notify_batches:

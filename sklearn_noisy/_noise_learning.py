@@ -90,6 +90,7 @@ def knowledge(probabilities, weight):
     mean = weight @ probabilities
     variance = weight @ (probabilities - mean) ** 2
     explained = variance / np.maximum(mean * (1 - mean), TINY)
+    explained = np.minimum(explained, 1)  # but for rounding
     return explained / (explained + START_WORTH * (1 - explained))
 
 
@@ -108,7 +109,8 @@ class MatrixPath(Callback):
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """The matrix after this epoch."""
-        self.path_.append(net.criterion_.matrix.detach().cpu().double().numpy())
+        matrix = net.criterion_.matrix.detach().cpu().double().numpy()
+        self.path_.append(matrix.copy())  # not the memory that learns on
 
 
 class StartLearning(Callback):
@@ -118,14 +120,27 @@ class StartLearning(Callback):
     ----------
     epoch : int
         Counted from 1.
+
+    Attributes
+    ----------
+    has_ended_ : bool
+        Whether the matrix is fixed from now on.
     """
+
+    # What a file keeps of it.
+    KEPT = ("has_ended_",)
 
     def __init__(self, epoch):
         self.epoch = epoch
 
+    def initialize(self):
+        """A training that has not ended."""
+        self.has_ended_ = False
+        return self
+
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Switch, before the first update of this epoch."""
-        learn = len(net.history) >= self.epoch
+        learn = len(net.history) >= self.epoch and not self.has_ended_
         if learn != net.criterion_.learn:
             net.criterion_.set_learning(learn)
 
@@ -258,6 +273,8 @@ class Folds:
                 n_epochs,
                 self.checkpoint.stage(),
             )
+            if net.interrupted_:  # no model has been reached yet
+                raise KeyboardInterrupt
         return self._logits(nets, [left_out for _, left_out in rows])
 
     def count(self, logits):

@@ -19,6 +19,7 @@ from sklearn_noisy._cross_fit import (
     out_of_fold_probabilities,
     predict_proba_for,
     rows_for,
+    take,
     weight_params,
 )
 from sklearn_noisy._data import (
@@ -189,7 +190,8 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             True labels where `is_clean`, given labels elsewhere.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
+            Non-negative weights. A row of weight 0 counts as absent; where there are
+            no clean rows, the others only weigh in `estimator`.
         is_clean : bool array-like of shape (n_samples,), default=None
             True where the label is known to be right.
         y_given : array-like of shape (n_samples,), default=None
@@ -216,6 +218,18 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             X = np.asarray(X)
         labels = np.asarray(column_or_1d(y, warn=True))
         check_classification_targets(labels)
+        weight = check_sample_weight(sample_weight, len(labels))
+        if is_clean is not None:
+            is_clean = check_is_clean(is_clean, len(labels))
+        if y_given is not None:
+            y_given = _check_y_given(y_given, len(labels))
+        whole, kept = X, np.flatnonzero(weight)
+        if len(kept) < len(labels):
+            X, labels, weight = take(X, kept), labels[kept], weight[kept]
+            sample_weight = weight
+            is_clean, y_given = (
+                None if part is None else part[kept] for part in (is_clean, y_given)
+            )
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(
@@ -223,7 +237,6 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             )
         method, mask = self._check_method(is_clean, len(labels))
         settings = self._check_settings(method, len(classes))
-        weight = check_sample_weight(sample_weight, len(labels))
         rng = own_generator(self.random_state)
         estimator = self._make_estimator(rng)
         fit_params = weight_params(estimator, None if sample_weight is None else weight)
@@ -234,7 +247,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
                 estimator, X, labels, classes, codes, sample_weight
             )
         else:
-            given = self._check_y_given(y_given, mask, classes)
+            given = None if y_given is None else _encode(y_given[mask], classes)
             _check_clean_rows(codes[mask], classes)
             predictions = self._predict(
                 estimator, X, labels, classes, codes, mask, weight, fit_params
@@ -249,7 +262,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             )
         # Sets n_features_in_ and feature_names_in_; the rows are the estimator's.
         if not is_dataset(X):
-            validate_data(self, X, skip_check_array=True)
+            validate_data(self, whole, skip_check_array=True)
         self.classes_ = classes
         self._store(estimate)
         return self
@@ -316,20 +329,6 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
                 f"estimator must have predict_proba; {self.estimator!r} has not."
             )
         return self.estimator
-
-    def _check_y_given(self, y_given, mask, classes):
-        if y_given is None:
-            return None
-        given = np.asarray(column_or_1d(y_given))
-        if given.shape != mask.shape:
-            raise ValueError(
-                f"y_given must have shape {mask.shape}, that of y; got {given.shape}."
-            )
-        given = given[mask]
-        unknown = sorted({*given.tolist()} - {*classes.tolist()}, key=str)
-        if unknown:
-            raise ValueError(f"y_given holds labels that y does not: {unknown}.")
-        return np.searchsorted(classes, given)
 
     # The two ways.
 
@@ -414,6 +413,22 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
                 delattr(self, field.name + "_")
 
 
+def _check_y_given(y_given, n_samples):
+    given = np.asarray(column_or_1d(y_given))
+    if len(given) != n_samples:
+        raise ValueError(
+            f"y_given must have shape ({n_samples},), that of y; got {given.shape}."
+        )
+    return given
+
+
+def _encode(y_given, classes):
+    unknown = sorted({*y_given.tolist()} - {*classes.tolist()}, key=str)
+    if unknown:
+        raise ValueError(f"y_given holds labels that y does not: {unknown}.")
+    return np.searchsorted(classes, y_given)
+
+
 def _check_clean_rows(codes, classes):
     """Raise unless every class has a clean row."""
     if len(codes) < len(classes):
@@ -426,6 +441,12 @@ def _check_clean_rows(codes, classes):
         raise ValueError(
             f"is_clean marks no row of the classes {missing}: how they are given other "
             "labels cannot be known. Check some rows of them, or leave their rows out."
+        )
+    if len(classes) == 2 and counts.min() < 2:
+        rare = classes.tolist()[counts.argmin()]
+        raise ValueError(
+            f"is_clean marks a single row of the class {rare!r}, and the model that "
+            "judges it would train on one class. Check another row of it."
         )
 
 

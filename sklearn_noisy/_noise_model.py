@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from sklearn_noisy._base import BaseNoisyLabelClassifier
+from sklearn_noisy._continuation import READ_BY_EVERY_CALL
 from sklearn_noisy._data import encode_labels
 from sklearn_noisy._device import resolve_device, seeded_torch
 from sklearn_noisy._epochs import BestEpoch, OneCycle, is_worse
@@ -24,6 +25,7 @@ from sklearn_noisy._noise_source import (
 from sklearn_noisy._robust_loss import RobustLossClassifier
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.nn import ConvertedLabels, NoiseLayer, floating_dtype
+from sklearn_noisy.noise import check_possible
 
 __all__ = ["BaseNoiseModelClassifier", "can_train_by_parts", "has_noise_matrix"]
 
@@ -75,6 +77,9 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
     # Whether the gradient learns the matrix of the net that is set up next.
     _by_gradient = False
 
+    # Weights of rows are made anew for every call.
+    _read_by_every_call = READ_BY_EVERY_CALL | {"gamma"}
+
     # Checks.
 
     def _check_parameters(self):
@@ -114,11 +119,17 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
 
     def _check_training_data(self, X, y, sample_weight, is_clean=None, **options):
         data = super()._check_training_data(X, y, sample_weight, is_clean, **options)
+        # An outside label tells of no class, whoever has checked it.
+        data.is_clean = data.is_clean & ~data.is_outside
         if self.gamma == 0 and not data.is_clean.any():
             raise ValueError(
                 "gamma=0 leaves out all noisy rows, and is_clean marks no other."
             )
         return data
+
+    def _prepare_to_go_on(self, data):
+        check_possible(self.noise_matrix_, data.y[data.is_noisy], data.classes)
+        super()._prepare_to_go_on(data)
 
     # The noise model.
 
@@ -259,7 +270,7 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
         """``label_quality_``, for every row that came."""
         if of_noisy is None:  # judged by no other net
             return
-        quality = np.where(data.is_clean & ~data.is_outside, 1.0, np.nan)
+        quality = np.where(data.is_clean, 1.0, np.nan)
         quality[data.is_noisy] = of_noisy
         self.label_quality_ = np.full(len(data.kept), np.nan)
         self.label_quality_[data.kept] = quality
@@ -347,9 +358,11 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
         self._by_gradient = False
         layer = self.net_.criterion_
         layer.set_learning(False)
+        callbacks = dict(self.net_.callbacks_)
+        if "start_learning" in callbacks:
+            callbacks["start_learning"].has_ended_ = True
         matrix = layer.matrix.detach().cpu().double().numpy()
         self.noise_matrix_ = matrix / matrix.sum(axis=0)
-        callbacks = dict(self.net_.callbacks_)
         if "noise_matrix_path" in callbacks:
             path = [self.noise_matrix_path_[0], *callbacks["noise_matrix_path"].path_]
             self.noise_matrix_path_ = np.stack(path)
@@ -375,6 +388,11 @@ class BaseNoiseModelClassifier(BaseNoisyLabelClassifier):
             self.net_.history_ = teacher.history_
             self.net_.round_ = number
             self._run_on(self.net_, rows, valid, self.max_epochs)
+            if self.net_.interrupted_:
+                # The last one is whole. That training was cut, it tells for all.
+                teacher.interrupted_ = True
+                self.net_ = teacher
+                break
             compare = valid is not None and self.callbacks != "disable"
             if compare and is_worse(*map(_kept_losses, (self.net_, teacher))):
                 self.net_ = teacher

@@ -1,11 +1,12 @@
 """What the parameters of a noise model may be."""
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 
+from sklearn_noisy._params import check_real
 from sklearn_noisy.nn import REGULARIZERS
 
 __all__ = ["check_noise_parameters"]
@@ -26,14 +27,13 @@ def check_noise_parameters(estimator):
             f"got {estimator.noise_model!r}."
         )
     _check_matrix_parameters(estimator)
-    check_scalar(estimator.alpha, "alpha", Real, min_val=0, max_val=1)
-    check_scalar(estimator.gamma, "gamma", Real, min_val=0)
-    check_scalar(estimator.noise_decay, "noise_decay", Real, min_val=0)
+    check_real(estimator.alpha, "alpha", min_val=0, max_val=1)
+    check_real(estimator.gamma, "gamma", min_val=0)
+    check_real(estimator.noise_decay, "noise_decay", min_val=0)
     if estimator.noise_lr is not None:
-        check_scalar(
+        check_real(
             estimator.noise_lr,
             "noise_lr",
-            Real,
             min_val=0,
             include_boundaries="neither",
         )

@@ -40,9 +40,8 @@ def check_matrix_for(data, matrix, name, *, inverted):
         impossible, or is singular and nothing else tells the classes apart.
     """
     classes = data.classes
-    Q = check_noise_matrix(
-        in_class_order(matrix, classes, name), n_classes=data.n_classes
-    )
+    matrix = in_class_order(matrix, classes, name)
+    Q = check_noise_matrix(matrix, n_classes=data.n_classes, name=name)
     check_possible(Q, data.y[data.is_noisy], classes, name)
     if is_singular(Q):
         message = f"{name} is singular: given labels cannot tell some classes apart"

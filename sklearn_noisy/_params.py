@@ -1,15 +1,17 @@
 """Parameters: skorch's keyword arguments, and what the others may be."""
 
 import difflib
+import math
 from numbers import Integral, Real
 from os import PathLike
 from types import NoneType
 
 from sklearn.utils import check_scalar
+from skorch.callbacks import Callback
 
 from sklearn_noisy.exceptions import UnknownParameterError
 
-__all__ = ["SkorchParamsMixin", "check_training_parameters"]
+__all__ = ["SkorchParamsMixin", "check_real", "check_training_parameters"]
 
 # skorch's own names that the estimators pass on.
 PASSED_ON = (
@@ -150,6 +152,18 @@ class SkorchParamsMixin:
             )
 
 
+def check_real(value, name, **limits):
+    """scikit-learn's ``check_scalar`` for a number that is finite, too.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    check_scalar(value, name, Real, **limits)
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number; got {value!r}.")
+
+
 def check_training_parameters(estimator):
     """Refuse values of the training parameters that are out of their range.
 
@@ -157,13 +171,12 @@ def check_training_parameters(estimator):
     ------
     TypeError, ValueError
     """
-    check_scalar(estimator.lr, "lr", Real, min_val=0, include_boundaries="neither")
+    check_real(estimator.lr, "lr", min_val=0, include_boundaries="neither")
     check_scalar(estimator.max_epochs, "max_epochs", Integral, min_val=1)
     check_scalar(estimator.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
-    check_scalar(
+    check_real(
         estimator.validation_fraction,
         "validation_fraction",
-        Real,
         min_val=0,
         max_val=1,
         include_boundaries="neither",
@@ -197,3 +210,11 @@ def check_training_parameters(estimator):
             "callbacks must be a list of skorch callbacks, 'disable' or None; got "
             f"{estimator.callbacks!r}."
         )
+    if isinstance(estimator.callbacks, (list, tuple)):
+        for callback in estimator.callbacks:
+            is_class = isinstance(callback, type) and issubclass(callback, Callback)
+            if not (is_class or isinstance(callback, (Callback, tuple))):
+                raise TypeError(
+                    "callbacks must be a list of skorch callbacks, or of pairs of a "
+                    f"name and one; got {callback!r} in it."
+                )

@@ -64,7 +64,8 @@ def class_quantiles(p, y, weight, n_classes, quantile=KNOWN_CLASS_QUANTILE):
     """Weighted quantile of `p` in each class; NaN for a class without rows.
 
     The lower quantile: the smallest value at which the weights up to it reach
-    their share of the total. A row of weight k counts as k rows.
+    their share of the total. A row of weight k counts as k rows. 1 for a class
+    whose rows weigh nothing: nobody waits until it is known.
     """
     result = np.full(n_classes, np.nan)
     for k in range(n_classes):
@@ -72,6 +73,9 @@ def class_quantiles(p, y, weight, n_classes, quantile=KNOWN_CLASS_QUANTILE):
         if len(rows):
             rows = rows[np.argsort(p[rows], kind="stable")]
             cumulated = np.cumsum(weight[rows])
+            if cumulated[-1] == 0:
+                result[k] = 1.0
+                continue
             # The slack keeps rounding of the weights from moving a tie.
             share = quantile * cumulated[-1] * (1 - 1e-9)
             result[k] = p[rows[np.searchsorted(cumulated, share)]]

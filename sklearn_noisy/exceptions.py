@@ -13,6 +13,7 @@ __all__ = [
     "ModuleOutputError",
     "NoiseModelWarning",
     "TrainingDivergedError",
+    "TrainingInterruptedWarning",
     "UnknownParameterError",
 ]
 
@@ -39,6 +40,10 @@ class UnknownParameterError(TypeError):
 
 class LossWarmUpWarning(ConvergenceWarning):
     """A robust loss came on too early, or never did."""
+
+
+class TrainingInterruptedWarning(UserWarning):
+    """An interrupt (Ctrl-C) ended the training before its time."""
 
 
 class NoiseModelWarning(UserWarning):

@@ -217,6 +217,14 @@ def test_unknown_and_reserved_names(iris, params, message):
     ("params", "error", "message"),
     [
         ({"lr": 0}, ValueError, "lr == 0"),
+        ({"lr": np.nan}, ValueError, "lr must be a finite number; got nan"),
+        ({"lr": np.inf}, ValueError, "lr must be a finite number; got inf"),
+        ({"callbacks": [3]}, TypeError, "callbacks must be .*; got 3 in it"),
+        (
+            {"class_weight": {0: 0, 1: 0, 2: 0}},
+            ValueError,
+            "class_weight={0: 0.*} gives every row weight 0",
+        ),
         ({"lr": "fast"}, TypeError, "lr must be an instance of"),
         ({"max_epochs": 0}, ValueError, "max_epochs == 0"),
         ({"max_epochs": 2.5}, TypeError, "max_epochs must be an instance of int"),

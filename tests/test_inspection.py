@@ -570,3 +570,29 @@ def test_named_matrices_are_matched_by_their_names():
     np.testing.assert_array_equal(display.true_matrix, Q)
     training = TrainingDisplay.from_estimator(clf, true_matrix=other)
     assert training.matrix_error.tolist() == [0]
+
+
+def test_issues_whose_order_is_not_told_are_refused(issues):
+    X, found = issues
+    named = found.set_index(found.index[::-1] + 7)
+    for part in (named, found.sort_values("label_quality"), named.sample(frac=1)):
+        with pytest.raises(ValueError, match="issues must be in the order of X"):
+            LabelIssuesDisplay.from_issues(part, X, image_shape=(8, 8))
+    display = LabelIssuesDisplay.from_issues(
+        named.reset_index(drop=True), X, image_shape=(8, 8), n_issues=3
+    )
+    expected = LabelIssuesDisplay.from_issues(found, X, image_shape=(8, 8), n_issues=3)
+    np.testing.assert_array_equal(as_drawn(display), as_drawn(expected))
+    # It finds them itself, in the order of X, whatever the index of y.
+    y = pd.Series(found["given_label"].to_numpy(), index=named.index)
+    model, options = GaussianNB(var_smoothing=0.1), {"find_params": {"cv": 3}}
+    again = LabelIssuesDisplay.from_estimator(
+        model, X, y, n_issues=3, image_shape=(8, 8), **options
+    )
+    np.testing.assert_array_equal(as_drawn(again), as_drawn(expected))
+
+
+def test_what_has_no_noise_matrix_is_told():
+    for estimator in (make_pipeline(NoiseAdaptedClassifier()), RobustLossClassifier()):
+        with pytest.raises(TypeError, match="last step of a Pipeline"):
+            NoiseMatrixDisplay.from_estimator(estimator)

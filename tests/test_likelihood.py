@@ -181,3 +181,13 @@ def test_labels_that_are_never_given():
     np.testing.assert_array_equal(found[2], 0)
     p = softmax(logits, axis=1)
     assert np.isfinite(confident_noise_matrix(p, given, np.ones(200))).all()
+
+
+def test_no_label_that_was_given_becomes_impossible():
+    # The only certain row of class 2 was given label 1, as that of class 1 was.
+    p = [[0.9, 0.05, 0.05]] * 10 + [[0.5, 0.3, 0.2]] * 20
+    p += [[0.1, 0.1, 0.8]] + [[0.05, 0.9, 0.05]] * 10
+    given = np.repeat([0, 2, 0, 1], [28, 2, 1, 10])
+    Q = certain_noise_matrix(np.array(p), given, np.ones(len(given)))
+    assert (Q[2] > 0).any()
+    np.testing.assert_allclose(Q.sum(axis=0), 1)

@@ -275,3 +275,36 @@ def test_label_error_report():
     assert (
         label_error_report(pd.Series(true), sorted_found.sort_index())["n_found"] == 2
     )
+
+
+def test_log_loss_scorer_of_two_classes_and_of_classes_in_another_order(iris):
+    X, y = iris
+    clf = LogisticRegression(max_iter=1000)
+    two, Q = y < 2, [[0.8, 0.3], [0.2, 0.7]]
+    names = np.array(["no", "yes"])[y[two]]
+    clf.fit(X[two], names)
+    expected = -noise_corrected_log_loss(
+        names, clf.predict_proba(X[two]), noise_matrix=Q
+    )
+    scoring = make_noise_corrected_scorer(Q, metric="log_loss")
+    assert scoring(clf, X[two], names) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="for 3 classes, but the estimator.* of 2"):
+        make_noise_corrected_scorer(np.eye(3), metric="log_loss", labels=[0, 1, 2])(
+            clf.fit(X[two], y[two]), X, y
+        )
+
+    Q = make_noise_matrix(3, 0.3, "pair")
+    y_given = corrupt_labels(y, Q, random_state=0)
+    clf.fit(X, y_given)
+    frame = pd.DataFrame(Q, index=[0, 1, 2], columns=[0, 1, 2])
+    scores = [
+        make_noise_corrected_scorer(matrix, metric="log_loss", labels=labels)(
+            clf, X, y_given
+        )
+        for matrix, labels in (
+            (frame, None),
+            (frame.loc[[2, 0, 1], [2, 0, 1]], None),
+            (Q[np.ix_([2, 0, 1], [2, 0, 1])], [2, 0, 1]),
+        )
+    ]
+    assert scores == pytest.approx([scores[0]] * 3)

@@ -624,6 +624,8 @@ def test_bad_rows(blobs):
     without = is_clean & (y_mixed != 2)
     with pytest.raises(ValueError, match=r"is_clean marks no row of the classes \[2\]"):
         small(noise_matrix="estimate").fit(X, y_mixed, is_clean=without)
+    with pytest.raises(ValueError, match="noise_init must have columns that sum to 1"):
+        small(noise_init=np.ones((3, 3))).fit(X, y_mixed)
     with pytest.raises(ValueError, match="nothing but outside_label"):
         small(outside_label=7).fit(X, np.full(240, 7))
     impossible = np.array([[0.6, 0.5, 0.5], [0.4, 0.5, 0.5], [0.0, 0.0, 0.0]])
@@ -632,6 +634,45 @@ def test_bad_rows(blobs):
     frame = pd.DataFrame(Q, index=["a", "b", "c"], columns=["a", "b", "c"])
     with pytest.raises(ValueError, match=r"classes \[0, 1, 2\] as its columns"):
         small(noise_matrix=frame).fit(X, y_mixed)
+
+
+def test_many_classes_of_few_rows():
+    rng = np.random.RandomState(0)
+    y = np.repeat(np.arange(60), 4)
+    X = (2 * rng.randn(60, 10)[y] + rng.randn(240, 10)).astype(np.float32)
+    given = corrupt_labels(y, noise_rate=0.3, random_state=100)
+    with pytest.warns(NoiseModelWarning, match="not dominated"):
+        clf = NoiseAdaptedClassifier(random_state=0, n_rounds=0).fit(X, given)
+    assert (clf.noise_matrix_ >= 0).all()
+    assert clf.score(X, y) > 0.3
+
+
+def test_what_is_known_of_a_class_has_bounds():
+    # Variance and its bound differ by a rounding error here.
+    p = np.repeat(np.eye(2), [134, 66], axis=0)
+    assert (knowledge(p, np.ones(200)) <= 1).all()
+
+
+def test_outside_rows_are_no_clean_rows(blobs):
+    X, _, y_mixed, _, Q = blobs
+    y = np.where(np.arange(240) < 10, -1, y_mixed)
+    with pytest.raises(ValueError, match="gamma=0 leaves out all noisy rows"):
+        small(noise_matrix=Q, gamma=0, outside_label=-1).fit(X, y, is_clean=y == -1)
+    mask = y == -1
+    with pytest.warns(NoiseModelWarning, match="there is no is_clean"):
+        small(noise_matrix="estimate", outside_label=-1).fit(X, y, is_clean=mask)
+    assert mask.sum() == 10  # not ours to change
+
+
+def test_some_clean_rows_stay_to_train_with(blobs):
+    X, _, y_mixed, _, _ = blobs
+    clean = np.zeros(240, dtype=bool)
+    clean[[np.flatnonzero(y_mixed == k)[0] for k in range(3)]] = True
+    for seed in range(10):
+        clf = small(noise_model="top_down", gamma=0, early_stopping=True)
+        clf.set_params(validation_fraction=0.5, max_epochs=1, random_state=seed)
+        clf.fit(X, y_mixed, is_clean=clean)
+        assert clf.history_[0]["train_loss"] > 0
 
 
 def test_a_matrix_without_a_dominant_diagonal_is_warned_of(blobs):

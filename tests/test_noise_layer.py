@@ -187,3 +187,9 @@ def test_projection_of_a_matrix_that_has_moved_a_little():
     expected = project_columns(moved.double().numpy())
     np.testing.assert_allclose(project_columns_(moved), expected, atol=1e-6)
     np.testing.assert_allclose(project_columns_(Q.clone()), Q, atol=1e-7)
+
+
+def test_projection_of_a_matrix_that_is_lost():
+    matrix = torch.eye(3)
+    matrix[0, 0] = np.nan
+    assert _threshold_by_order(matrix)[0].isnan()  # and no index out of its range

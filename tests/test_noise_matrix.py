@@ -225,3 +225,33 @@ def test_global_generators_are_left_alone(blobs):
         RobustLossClassifier(max_epochs=20, lr=0.01), cv=2, n_bootstrap=2
     ).fit(X[:500], y_mixed[:500], is_clean=is_clean[:500])
     np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+@pytest.mark.parametrize("is_clean", [True, False])
+def test_a_row_of_weight_zero_counts_as_absent(blobs, is_clean):
+    X, y, y_mixed, y_given, clean = blobs
+    weight = np.ones(len(y))
+    weight[:3000] = 0
+    y_bad = y_mixed.copy()
+    y_bad[:3000] = "oak"
+    a, b = (NoiseMatrixEstimator(GaussianNB(), random_state=0) for _ in range(2))
+    a.fit(X, y_bad, weight, is_clean=clean if is_clean else None)
+    b.fit(X[3000:], y_mixed[3000:], is_clean=clean[3000:] if is_clean else None)
+    np.testing.assert_allclose(a.noise_matrix_, b.noise_matrix_, atol=1e-12)
+    if is_clean:
+        a.fit(X, y_bad, weight, is_clean=clean, y_given=y_given)
+        b.fit(X[3000:], y_mixed[3000:], is_clean=clean[3000:], y_given=y_given[3000:])
+        np.testing.assert_allclose(a.noise_matrix_, b.noise_matrix_, atol=1e-12)
+        with pytest.raises(ValueError, match=r"no row of the classes \['oak'\]"):
+            a.fit(X, y_mixed, (y_mixed != "oak") | ~clean, is_clean=clean)
+        with pytest.raises(ValueError, match="marks every row as clean"):
+            a.fit(X, y_mixed, clean.astype(float), is_clean=clean)
+
+
+def test_one_clean_row_of_one_of_two_classes(blobs):
+    X, _, y_mixed, _, clean = blobs
+    two = y_mixed != "oak"
+    few = clean & (y_mixed == "ash")
+    few[np.flatnonzero(clean & (y_mixed == "elm"))[0]] = True
+    with pytest.raises(ValueError, match="a single row of the class 'elm'"):
+        NoiseMatrixEstimator(GaussianNB()).fit(X[two], y_mixed[two], is_clean=few[two])

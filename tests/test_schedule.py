@@ -167,3 +167,10 @@ def test_a_loss_of_ones_own_needs_no_schedule(iris):
     clf = classifier(loss=torch.nn.CrossEntropyLoss).fit(*iris)
     assert clf.score(*iris) > 0.9
     assert robust_epochs(clf)[0] == 1
+
+
+def test_a_class_of_weight_zero_is_not_waited_for(iris):
+    X, y = iris
+    clf = RobustLossClassifier(class_weight={0: 0.0, 1: 1.0, 2: 1.0}, random_state=0)
+    clf.set_params(max_epochs=60).fit(X, y)
+    assert clf.history_[-1]["robust"]

@@ -90,8 +90,8 @@ class LabelIssuesDisplay:
         Parameters
         ----------
         issues : DataFrame of shape (n_samples, 4)
-            As :func:`~sklearn_noisy.find_label_issues` returned it. Where `X` is a
-            DataFrame, it may be a part of it, too.
+            As :func:`~sklearn_noisy.find_label_issues` returned it, numbered from 0
+            on, or with the index of `X`: then it may be a part of it, in any order.
         X : array-like of shape (n_samples, ...), DataFrame or sparse matrix
             The rows. They are images if there are more than two axes, ``(n, h, w)``,
             ``(n, h, w, channels)`` or ``(n, channels, h, w)`` with 1, 3 or 4
@@ -183,8 +183,11 @@ class LabelIssuesDisplay:
         -------
         LabelIssuesDisplay
         """
+        issues = find_label_issues(estimator, X, y, **(find_params or {}))
+        if not isinstance(X, (pd.DataFrame, pd.Series)):
+            issues = issues.reset_index(drop=True)  # it may have that of y
         return cls.from_issues(
-            find_label_issues(estimator, X, y, **(find_params or {})),
+            issues,
             X,
             n_issues=n_issues,
             image_shape=image_shape,
@@ -356,12 +359,11 @@ def _positions(issues, X):
             f"{len(issues)}. (A part of it will do if X is a DataFrame.)"
         )
     order = np.arange(n_rows)
-    index = issues.index.to_numpy()
-    if not np.array_equal(index, order) and np.array_equal(np.sort(index), order):
+    if not np.array_equal(issues.index, order):
         raise ValueError(
-            "issues must be in the order of X, and its index says otherwise; "
-            "issues.sort_index() undoes a sort, issues.reset_index(drop=True) says "
-            "that the order is right."
+            "issues must be in the order of X, and its index, which is not that of X, "
+            "does not say so. issues.sort_index() undoes a sort (if the index was "
+            "sorted), issues.reset_index(drop=True) says that the order is right."
         )
     return order
 

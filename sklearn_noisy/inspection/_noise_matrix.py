@@ -3,6 +3,8 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_noisy._noise_matrix import NoiseMatrixEstimator
+from sklearn_noisy._noise_model import BaseNoiseModelClassifier
 from sklearn_noisy.noise import check_noise_matrix, in_class_order
 
 __all__ = ["NoiseMatrixDisplay"]
@@ -53,7 +55,8 @@ class NoiseMatrixDisplay:
 
         Parameters
         ----------
-        estimator : fitted estimator with ``noise_matrix_`` and ``classes_``
+        estimator : NoiseAdaptedClassifier or NoiseMatrixEstimator
+            Fitted.
         true_matrix : array-like of shape (n_classes, n_classes), default=None
             Drawn beside it.
         ax : matplotlib Axes, or two with a `true_matrix`, default=None
@@ -63,7 +66,20 @@ class NoiseMatrixDisplay:
         Returns
         -------
         NoiseMatrixDisplay
+
+        Raises
+        ------
+        TypeError
+            If `estimator` is of a kind that has no noise matrix.
+        NotFittedError
+            If it is not fitted.
         """
+        if not isinstance(estimator, (BaseNoiseModelClassifier, NoiseMatrixEstimator)):
+            raise TypeError(
+                "estimator must be a NoiseAdaptedClassifier or a NoiseMatrixEstimator "
+                "(the last step of a Pipeline, the best_estimator_ of a search); got "
+                f"{type(estimator).__name__}. from_matrix draws any noise matrix."
+            )
         check_is_fitted(estimator, "noise_matrix_")
         if true_matrix is not None:
             true_matrix = in_class_order(true_matrix, estimator.classes_, "true_matrix")
@@ -104,7 +120,7 @@ class NoiseMatrixDisplay:
         -------
         NoiseMatrixDisplay
         """
-        if hasattr(noise_matrix, "columns"):
+        if hasattr(noise_matrix, "loc"):
             names = np.asarray(noise_matrix.columns)
             noise_matrix = in_class_order(noise_matrix, names)
             if true_matrix is not None:

@@ -305,7 +305,8 @@ class LabelSmoothingLoss(BaseLoss):
         self.noise_rate = check_number("noise_rate", noise_rate, 0, 1)
         if prior is not None:
             prior = np.asarray(prior, dtype=np.float64)
-            if prior.ndim != 1 or (prior < 0).any() or abs(prior.sum() - 1) > 1e-6:
+            is_distribution = (prior >= 0).all() and abs(prior.sum() - 1) <= 1e-6
+            if prior.ndim != 1 or not is_distribution:
                 raise ValueError(
                     "prior must be a vector of non-negative numbers that sum to "
                     f"1, got {prior!r}."

@@ -205,12 +205,39 @@ def make_noise_corrected_scorer(noise_matrix, *, metric="accuracy", labels=None)
         return make_scorer(noise_corrected_accuracy_score, **arguments)
     if metric == "log_loss":
         return make_scorer(
-            noise_corrected_log_loss,
+            _log_loss_of_columns,
             response_method="predict_proba",
             greater_is_better=False,
             **arguments,
         )
     raise ValueError(f"metric must be 'accuracy' or 'log_loss'; got {metric!r}.")
+
+
+def _log_loss_of_columns(
+    y_given, y_proba, *, noise_matrix, labels=None, sample_weight=None
+):
+    """Log loss of what a scorer gets: columns in the order of the sorted classes.
+
+    Of two classes that is the column of the second one alone.
+    """
+    y_given = column_or_1d(y_given, warn=True)
+    Q, classes = _check_matrix(noise_matrix, labels, [y_given])
+    order = np.argsort(classes)
+    y_proba = np.asarray(y_proba)
+    if y_proba.ndim == 1:
+        y_proba = np.column_stack([1 - y_proba, y_proba])
+    if y_proba.shape[1] != len(Q):
+        raise ValueError(
+            f"noise_matrix is for {len(Q)} classes, but the estimator, which may have "
+            f"trained without some, tells of {y_proba.shape[1]}."
+        )
+    return noise_corrected_log_loss(
+        y_given,
+        y_proba,
+        noise_matrix=Q[np.ix_(order, order)],
+        labels=classes[order],
+        sample_weight=sample_weight,
+    )
 
 
 def _check_labels(y, name, sample_weight):
@@ -236,7 +263,7 @@ def _check_matrix(noise_matrix, labels, found):
         classes = column_or_1d(labels)
         if len(np.unique(classes)) != len(classes):
             raise ValueError(f"labels must differ; got {classes.tolist()}.")
-    elif hasattr(noise_matrix, "columns"):
+    elif hasattr(noise_matrix, "loc"):
         classes = np.asarray(noise_matrix.index)
     else:
         classes = np.unique(np.concatenate(found))

@@ -38,7 +38,7 @@ def noise_matrix_error(noise_matrix, true_matrix):
     >>> round(noise_matrix_error([[0.9, 0.2], [0.1, 0.8]], [[1, 0], [0, 1]]), 6)
     0.3
     """
-    if hasattr(true_matrix, "columns"):
+    if hasattr(true_matrix, "loc"):
         classes = np.asarray(true_matrix.columns)
         true_matrix = in_class_order(true_matrix, classes, "true_matrix")
         noise_matrix = in_class_order(noise_matrix, classes)

@@ -61,7 +61,8 @@ def _threshold_by_order(matrix):
     counts = torch.arange(1, len(matrix) + 1, device=matrix.device)
     thresholds = (ordered.cumsum(dim=0) - 1) / counts.to(matrix.dtype)[:, None]
     n_above = (ordered > thresholds).sum(dim=0, keepdim=True)
-    return thresholds.gather(0, n_above - 1)[0]
+    # None above: a matrix of NaN, which the loss tells of at the end of the epoch.
+    return thresholds.gather(0, (n_above - 1).clamp_min(0))[0]
 
 
 class _LogSumExp(torch.autograd.Function):

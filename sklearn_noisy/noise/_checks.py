@@ -64,7 +64,9 @@ def check_stochastic(matrix, name, *, shape=None, tol=1e-6):
     return matrix / sums
 
 
-def check_noise_matrix(noise_matrix, *, n_classes=None, max_condition=None):
+def check_noise_matrix(
+    noise_matrix, *, n_classes=None, max_condition=None, name="noise_matrix"
+):
     """Check ``Q[j, i] = P(given label j | true label i)``.
 
     Parameters
@@ -75,6 +77,8 @@ def check_noise_matrix(noise_matrix, *, n_classes=None, max_condition=None):
     max_condition : float, default=None
         Condition number above which a warning says that what is built on the
         inverse of the matrix is not to be trusted; None does not look.
+    name : str, default="noise_matrix"
+        What an error calls it.
 
     Returns
     -------
@@ -95,22 +99,21 @@ def check_noise_matrix(noise_matrix, *, n_classes=None, max_condition=None):
            [0.1, 0.8]])
     """
     if isinstance(noise_matrix, str):
-        raise ValueError(f"noise_matrix must be a square array; got {noise_matrix!r}.")
+        raise ValueError(f"{name} must be a square array; got {noise_matrix!r}.")
     shape = np.shape(noise_matrix)
     if len(shape) != 2 or shape[0] != shape[1]:
-        raise ValueError(f"noise_matrix must be square; got shape {shape}.")
+        raise ValueError(f"{name} must be square; got shape {shape}.")
     expected = None if n_classes is None else (n_classes, n_classes)
     if expected is not None and shape != expected:
         raise ValueError(
-            f"noise_matrix must have shape {expected} for {n_classes} classes; got "
-            f"{shape}."
+            f"{name} must have shape {expected} for {n_classes} classes; got {shape}."
         )
-    Q = check_stochastic(noise_matrix, "noise_matrix")
+    Q = check_stochastic(noise_matrix, name)
     if max_condition is not None:
         condition = np.linalg.cond(Q)
         if condition > max_condition:
             warnings.warn(
-                f"noise_matrix has condition number {condition:.3g} (more than "
+                f"{name} has condition number {condition:.3g} (more than "
                 f"{max_condition:.3g}): some true classes give nearly the same "
                 "labels, and what is inferred from its inverse is mostly noise.",
                 RuntimeWarning,
@@ -174,7 +177,7 @@ def in_class_order(matrix, classes, name="noise_matrix"):
     ValueError
         If a DataFrame has other classes.
     """
-    if not hasattr(matrix, "columns"):
+    if not hasattr(matrix, "loc"):  # an array, or a frame whose rows have no names
         return matrix
     for axis, labels in (("columns", matrix.columns), ("index", matrix.index)):
         if {*labels} != {*classes.tolist()}:

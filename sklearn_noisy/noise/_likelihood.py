@@ -105,9 +105,12 @@ def certain_noise_matrix(probabilities, given, weight):
         for power in (1, 2)
     )
     n_certain = mass**2 / np.maximum(squares, TINY)
+    # One certain row more, as all rows are: a few that agree do not vary, and would be
+    # taken at their word, labels that they do not have for impossible.
+    smoothed = (n_certain * of_certain + of_all) / (n_certain + 1)
     # The certain rows are among all rows: of their variance, the difference has this
     # part.
-    variance = (of_certain * (1 - of_certain)).sum(axis=0) * (1 - CERTAIN_PART)
+    variance = (smoothed * (1 - smoothed)).sum(axis=0) * (1 - CERTAIN_PART)
     chance = variance / np.maximum(n_certain, TINY)
     difference = of_certain - of_all
     distance = np.maximum((difference**2).sum(axis=0), TINY)

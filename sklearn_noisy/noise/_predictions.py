@@ -219,6 +219,8 @@ def estimate_noise_matrix(
     if classes is None:
         classes = np.unique(np.concatenate([*labels, *map(np.asarray, hard)]))
     classes = np.asarray(classes)
+    if not np.array_equal(classes, np.unique(classes)):
+        raise ValueError(f"classes must be sorted and differ; got {classes.tolist()}.")
     settings = Settings(
         method=method,
         l1_penalty=l1_penalty,
