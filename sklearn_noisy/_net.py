@@ -243,7 +243,11 @@ class NoisyLabelNet(NeuralNetClassifier):
                 self.history.record("round", self.round_)
             self.run_single_epoch(batches, True, "train", self.train_step)
             self.run_single_epoch(valid, False, "valid", self.validation_step)
-            self.notify("on_epoch_end", **datasets)
+            try:
+                self.notify("on_epoch_end", **datasets)
+            except KeyboardInterrupt:
+                # So callbacks stop a training, skorch's EarlyStopping for one.
+                self.stop_training_ = True
             self.done_epochs_ += 1
             yield
         self.notify("on_train_end", X=rows, y=None)

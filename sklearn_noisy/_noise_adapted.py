@@ -113,7 +113,10 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
     class_weight : dict, "balanced" or None, default=None
         Weights of the *given* classes, ``{label: weight}``.
     warm_start : bool, default=False
-        Go on from the previous ``fit``, with its matrix, for `max_epochs` more.
+        Go on from the previous ``fit``, with its matrix, for `max_epochs` more. What
+        the net was made with must be the same; `lr`, `optimizer` and its parameters,
+        `batch_size`, the iterators and `verbose` may have changed since, as may what
+        every call reads (such as `gamma` and `class_weight`).
     callbacks : list of skorch callbacks, "disable" or None, default=None
         They are cloned for every net that may become `net_`. ``"disable"`` also
         turns off the learning-rate cycle and the choice of the best epoch.
@@ -312,6 +315,10 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
             If ``"estimate"`` has no clean row to estimate from; for the backward
             correction; if a matrix that was estimated or learned is not dominated by
             its diagonal; if there is no row of `outside_label`.
+        TrainingInterruptedWarning
+            If an interrupt (Ctrl-C) ended the training early: the model is the last
+            net that is whole, or what the first one had reached. Before there is a
+            noise matrix there is no model, and the interrupt is raised.
         """
         return self._fit(X, y, sample_weight, is_clean)
 

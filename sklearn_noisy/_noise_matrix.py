@@ -19,7 +19,6 @@ from sklearn_noisy._cross_fit import (
     out_of_fold_probabilities,
     predict_proba_for,
     rows_for,
-    take,
     weight_params,
 )
 from sklearn_noisy._data import (
@@ -219,23 +218,18 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         labels = np.asarray(column_or_1d(y, warn=True))
         check_classification_targets(labels)
         weight = check_sample_weight(sample_weight, len(labels))
-        if is_clean is not None:
-            is_clean = check_is_clean(is_clean, len(labels))
-        if y_given is not None:
-            y_given = _check_y_given(y_given, len(labels))
-        whole, kept = X, np.flatnonzero(weight)
-        if len(kept) < len(labels):
-            X, labels, weight = take(X, kept), labels[kept], weight[kept]
-            sample_weight = weight
-            is_clean, y_given = (
-                None if part is None else part[kept] for part in (is_clean, y_given)
-            )
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(
                 f"y must hold at least two classes; got one class, {classes.tolist()}."
             )
-        method, mask = self._check_method(is_clean, len(labels))
+        weightless = classes[np.bincount(codes, weight) == 0].tolist()
+        if weightless:
+            raise ValueError(
+                f"y must hold rows of positive weight of every class; of {weightless} "
+                "it does not. Leave those rows out."
+            )
+        method, mask = self._check_method(is_clean, weight)
         settings = self._check_settings(method, len(classes))
         rng = own_generator(self.random_state)
         estimator = self._make_estimator(rng)
@@ -244,11 +238,11 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             if y_given is not None:
                 raise ValueError("y_given needs is_clean: it is that of clean rows.")
             estimate = self._confident_joint(
-                estimator, X, labels, classes, codes, sample_weight
+                estimator, X, labels, classes, codes, sample_weight, weight > 0
             )
         else:
-            given = None if y_given is None else _encode(y_given[mask], classes)
-            _check_clean_rows(codes[mask], classes)
+            given = self._check_y_given(y_given, mask, classes)
+            _check_clean_rows(codes[mask & (weight > 0)], classes)
             predictions = self._predict(
                 estimator, X, labels, classes, codes, mask, weight, fit_params
             )
@@ -262,7 +256,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             )
         # Sets n_features_in_ and feature_names_in_; the rows are the estimator's.
         if not is_dataset(X):
-            validate_data(self, whole, skip_check_array=True)
+            validate_data(self, X, skip_check_array=True)
         self.classes_ = classes
         self._store(estimate)
         return self
@@ -280,7 +274,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
 
     # Checks.
 
-    def _check_method(self, is_clean, n_samples):
+    def _check_method(self, is_clean, weight):
         if self.method not in METHODS:
             raise ValueError(
                 f"method must be one of {', '.join(map(repr, METHODS))}; got "
@@ -296,10 +290,11 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
                 f"method={method!r} needs is_clean, a boolean mask of the rows whose "
                 "labels are known to be right."
             )
-        mask = check_is_clean(is_clean, n_samples)
-        if mask.all():
+        mask = check_is_clean(is_clean, len(weight))
+        if not weight[~mask].any():
             raise ValueError(
-                "is_clean marks every row as clean; noisy rows are needed as well."
+                "is_clean marks every row as clean (or every row of positive weight); "
+                "noisy rows are needed as well."
             )
         return method, mask
 
@@ -329,6 +324,20 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
                 f"estimator must have predict_proba; {self.estimator!r} has not."
             )
         return self.estimator
+
+    def _check_y_given(self, y_given, mask, classes):
+        if y_given is None:
+            return None
+        given = np.asarray(column_or_1d(y_given))
+        if given.shape != mask.shape:
+            raise ValueError(
+                f"y_given must have shape {mask.shape}, that of y; got {given.shape}."
+            )
+        given = given[mask]
+        unknown = sorted({*given.tolist()} - {*classes.tolist()}, key=str)
+        if unknown:
+            raise ValueError(f"y_given holds labels that y does not: {unknown}.")
+        return np.searchsorted(classes, given)
 
     # The two ways.
 
@@ -370,8 +379,10 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             soft=True,
         )
 
-    def _confident_joint(self, estimator, X, labels, classes, codes, sample_weight):
-        """Cleanlab's estimate, from out-of-fold probabilities of all rows."""
+    def _confident_joint(
+        self, estimator, X, labels, classes, codes, sample_weight, counted
+    ):
+        """Cleanlab's estimate, from out-of-fold probabilities of rows that count."""
         probabilities = out_of_fold_probabilities(
             estimator,
             X,
@@ -381,7 +392,8 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             sample_weight=sample_weight,
             n_jobs=self.n_jobs,
             verbose=self.verbose,
-        )
+        )[counted]
+        codes = codes[counted]
         # cleanlab mixes arrays with lists, which the dispatch does not take.
         with config_context(array_api_dispatch=False):
             joint = compute_confident_joint(codes, probabilities)
@@ -411,22 +423,6 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
                 setattr(self, field.name + "_", value)
             elif hasattr(self, field.name + "_"):
                 delattr(self, field.name + "_")
-
-
-def _check_y_given(y_given, n_samples):
-    given = np.asarray(column_or_1d(y_given))
-    if len(given) != n_samples:
-        raise ValueError(
-            f"y_given must have shape ({n_samples},), that of y; got {given.shape}."
-        )
-    return given
-
-
-def _encode(y_given, classes):
-    unknown = sorted({*y_given.tolist()} - {*classes.tolist()}, key=str)
-    if unknown:
-        raise ValueError(f"y_given holds labels that y does not: {unknown}.")
-    return np.searchsorted(classes, y_given)
 
 
 def _check_clean_rows(codes, classes):

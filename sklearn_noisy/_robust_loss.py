@@ -80,7 +80,10 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
     class_weight : dict, "balanced" or None, default=None
         Weights of the *given* classes, ``{label: weight}``.
     warm_start : bool, default=False
-        Go on from the previous ``fit``, for `max_epochs` more.
+        Go on from the previous ``fit``, for `max_epochs` more. What the net was
+        made with must be the same; `lr`, `optimizer` and its parameters,
+        `batch_size`, the iterators and `verbose` may have changed since, as may
+        what every call reads (such as `class_weight` and `early_stopping`).
     callbacks : list of skorch callbacks, "disable" or None, default=None
         They are cloned; the used ones are in ``net_.callbacks_``.
         ``"disable"`` also turns off early stopping and the schedule (the

@@ -73,10 +73,16 @@ def test_certain_rows_by_hand():
     p = np.concatenate([p, [[0.1, 0.8, 0.1]] * 4])
     given = np.array([1, 0, 1, 0, 1, 0, 1, 0, 0, 0, 1, 1, 1, 0])
     found = certain_noise_matrix(p, given, np.ones(14))
-    # All of the three were given 0, 6 of all ten: no chance is seen, and they are told.
-    np.testing.assert_allclose(found[:, 0], [1, 0, 0])
-    # Of four rows two are certain, without a 0 among them.
-    np.testing.assert_allclose(found[:, 1], [0, 1, 0])
+    # All of the three were given 0, 6 of all ten. With one more row, as all are, 9 in
+    # 10 were: that is their chance to differ.
+    share = 1 - (2 * 0.9 * 0.1 * 0.7 / 3) / (2 * 0.4**2)
+    np.testing.assert_allclose(found[:, 0], [0.6 + 0.4 * share, 0.4 - 0.4 * share, 0])
+    # Of four rows two are certain, without the 0 among them.
+    right = (2 + 0.75) / 3
+    share = 1 - (2 * right * (1 - right) * 0.7 / 2) / (2 * 0.25**2)
+    np.testing.assert_allclose(
+        found[:, 1], [0.25 - 0.25 * share, 0.75 + 0.25 * share, 0], atol=1e-12
+    )
     np.testing.assert_allclose(found[:, 2], [0, 0, 1])
     # A row of weight 0 is not there. Certain are the last row and the seventh, and
     # their third of 0 is not more than chance away from the 4/9 of all.
@@ -89,7 +95,9 @@ def test_certain_rows_by_hand():
     many = np.tile(np.arange(14), 30)
     found = certain_noise_matrix(p[many], given[many], weight[many])
     certain = 30 / (30 + 2 * 26)
-    chance = 2 * certain * (1 - certain) * 0.7 / (82**2 / (30 + 4 * 26))
+    n_certain = 82**2 / (30 + 4 * 26)
+    smoothed = (n_certain * certain + 4 / 9) / (n_certain + 1)
+    chance = 2 * smoothed * (1 - smoothed) * 0.7 / n_certain
     share = 1 - chance / (2 * (certain - 4 / 9) ** 2)
     expected = 4 / 9 + share * (certain - 4 / 9)
     np.testing.assert_allclose(found[:, 0], [expected, 1 - expected, 0])

@@ -229,19 +229,21 @@ def test_global_generators_are_left_alone(blobs):
 
 @pytest.mark.parametrize("is_clean", [True, False])
 def test_a_row_of_weight_zero_counts_as_absent(blobs, is_clean):
-    X, y, y_mixed, y_given, clean = blobs
+    X, y, y_mixed, _, clean = blobs
     weight = np.ones(len(y))
     weight[:3000] = 0
     y_bad = y_mixed.copy()
     y_bad[:3000] = "oak"
     a, b = (NoiseMatrixEstimator(GaussianNB(), random_state=0) for _ in range(2))
-    a.fit(X, y_bad, weight, is_clean=clean if is_clean else None)
-    b.fit(X[3000:], y_mixed[3000:], is_clean=clean[3000:] if is_clean else None)
-    np.testing.assert_allclose(a.noise_matrix_, b.noise_matrix_, atol=1e-12)
+    given = {"is_clean": clean} if is_clean else {}
+    rest = {name: mask[3000:] for name, mask in given.items()}
+    b.fit(X[3000:], y_mixed[3000:], **rest)
+    # Folds are others, and the estimates nearly the same.
+    a.fit(X, y_bad, weight, **given)
+    np.testing.assert_allclose(a.noise_matrix_, b.noise_matrix_, atol=0.01)
+    a.fit(X, y_bad, **given)
+    assert np.abs(a.noise_matrix_ - b.noise_matrix_).max() > 0.1
     if is_clean:
-        a.fit(X, y_bad, weight, is_clean=clean, y_given=y_given)
-        b.fit(X[3000:], y_mixed[3000:], is_clean=clean[3000:], y_given=y_given[3000:])
-        np.testing.assert_allclose(a.noise_matrix_, b.noise_matrix_, atol=1e-12)
         with pytest.raises(ValueError, match=r"no row of the classes \['oak'\]"):
             a.fit(X, y_mixed, (y_mixed != "oak") | ~clean, is_clean=clean)
         with pytest.raises(ValueError, match="marks every row as clean"):
