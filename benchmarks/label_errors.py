@@ -184,7 +184,7 @@ def classifier(cell, args):
     }
     if cell["method"] == OURS:
         return NoiseAdaptedClassifier(
-            NETWORKS[cell["network"]], **cell["params"], **shared
+            NETWORKS[cell["network"]], batch_size=128, **cell["params"], **shared
         )
     return RobustLossClassifier(
         NETWORKS[cell.get("network", "source")],

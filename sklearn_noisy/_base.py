@@ -6,7 +6,6 @@ criterion, further callbacks) is the subclass's.
 
 import copy
 import math
-from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -18,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_noisy._checkpoint import NoCheckpoint, checkpointed
 from sklearn_noisy._continuation import (
     READ_BY_EVERY_CALL,
+    all_or_nothing,
     net_parameters,
     take_over_changes,
     warn_if_interrupted,
@@ -36,7 +36,6 @@ from sklearn_noisy._data import (
 from sklearn_noisy._device import resolve_device, seeded_torch
 from sklearn_noisy._net import NoisyLabelNet, with_batches
 from sklearn_noisy._params import SkorchParamsMixin, check_training_parameters
-from sklearn_noisy.exceptions import TrainingDivergedError
 from sklearn_noisy.nn import (
     MLP,
     Rows,
@@ -61,6 +60,9 @@ PROBE_ROWS = 16
 
 class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator):
     """Base of the classifiers; see :class:`RobustLossClassifier`."""
+
+    # What `batch_size` may be beside a number.
+    _named_batch_sizes = ()
 
     # Of the fit that is under way.
     _checkpoint = NoCheckpoint()
@@ -231,7 +233,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
     # What fit and partial_fit do.
 
     def _fit(self, X, y, sample_weight, is_clean=None):
-        with self._all_or_nothing():
+        with all_or_nothing(self):
             go_on = self.warm_start and hasattr(self, "net_")
             data = self._check_training_data(
                 X, y, sample_weight, is_clean, reset=not go_on
@@ -258,7 +260,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         return self
 
     def _partial_fit(self, X, y, classes, sample_weight, is_clean=None):
-        with self._all_or_nothing():
+        with all_or_nothing(self):
             go_on = hasattr(self, "net_")
             classes = check_partial_fit_classes(
                 classes, self.class_weight, self.classes_ if go_on else None
@@ -278,24 +280,6 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         return self
 
     # Checks.
-
-    @contextmanager
-    def _all_or_nothing(self):
-        """Put the attributes back if anything fails.
-
-        A diverged training leaves nothing worth keeping: then the estimator is
-        unfitted.
-        """
-        before = dict(vars(self))
-        try:
-            yield
-        except BaseException as error:
-            if isinstance(error, TrainingDivergedError):
-                names = {*self.get_params(deep=False), "_kwargs"}
-                before = {name: v for name, v in before.items() if name in names}
-            vars(self).clear()
-            vars(self).update(before)
-            raise
 
     def _check_parameters(self):
         self._check_kwargs()
@@ -387,10 +371,12 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         )
 
     def _make_net_by(self, recipe, few_rows, criterion, callbacks, device):
-        module = self._build_module(**recipe)
+        module = self._build_module(recipe["params"], recipe["dtype"])
         criterion.to(torch.promote_types(floating_dtype(module), torch.float32))
         try_out(module, criterion, few_rows, len(self.classes_))
-        net = self._build_net(module, criterion, callbacks, device)
+        net = self._build_net(
+            module, criterion, callbacks, device, recipe["batch_size"]
+        )
         net.recipe_ = recipe
         return net
 
@@ -410,7 +396,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         self._made_with = net_parameters(self)
 
     def _module_recipe(self, data, n_rows):
-        """What the module is built with, beside its class and the sizes of the data."""
+        """What the net is built with, beside parameters and the sizes of the data."""
         params = self._params_for("module")
         precision = self.precision
         if self.module is None:
@@ -421,7 +407,15 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 wide = data.X.dtype == torch.float64
                 precision = "float64" if wide else "float32"
         dtype = precision if precision in ("float32", "float64") else None
-        return {"params": params, "dtype": dtype}
+        return {
+            "params": params,
+            "dtype": dtype,
+            "batch_size": self._auto_batch(n_rows),
+        }
+
+    def _auto_batch(self, n_rows):
+        """What ``batch_size="auto"`` stands for, where there is one."""
+        return self.batch_size
 
     def _build_module(self, params, dtype):
         """The module in the dtype it trains in, on the CPU."""
@@ -441,7 +435,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             if name.partition("__")[0] not in ("module", "loss")
         }
 
-    def _build_net(self, module, criterion, callbacks, device):
+    def _build_net(self, module, criterion, callbacks, device, auto_batch):
         """The initialised skorch net."""
         settings = with_batches(self._net_settings())
         net = NoisyLabelNet(
@@ -450,7 +444,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             optimizer=self.optimizer,
             lr=self.lr,
             max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
+            batch_size=auto_batch if self.batch_size == "auto" else self.batch_size,
             train_split=None,
             callbacks=callbacks,
             predict_nonlinearity=partial(torch.softmax, dim=-1),

@@ -1,14 +1,16 @@
-"""Training that goes on (warm_start, partial_fit), and training that was cut."""
+"""Training that goes on (warm_start, partial_fit), failed, or was cut."""
 
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 
 from sklearn_noisy._net import with_batches
-from sklearn_noisy.exceptions import TrainingInterruptedWarning
+from sklearn_noisy.exceptions import TrainingDivergedError, TrainingInterruptedWarning
 
 __all__ = [
     "READ_BY_EVERY_CALL",
+    "all_or_nothing",
     "net_parameters",
     "take_over_changes",
     "warn_if_interrupted",
@@ -26,6 +28,24 @@ TAKEN_OVER = {"lr", "optimizer", "batch_size", "verbose"}
 GROUPS_TAKEN_OVER = ("optimizer__", "iterator_train", "iterator_valid")
 
 UNSET = object()
+
+
+@contextmanager
+def all_or_nothing(estimator):
+    """Put the attributes back if anything fails.
+
+    A diverged training leaves nothing worth keeping: then the estimator is unfitted.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, TrainingDivergedError):
+            names = {*estimator.get_params(deep=False), "_kwargs"}
+            before = {name: v for name, v in before.items() if name in names}
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 def net_parameters(estimator):
@@ -81,7 +101,8 @@ def _change(net, changed, settings):
                 setattr(net, name, value)
     for name in ("batch_size", "verbose", "optimizer"):
         if name in changed:
-            setattr(net, name, changed[name])
+            is_auto = name == "batch_size" and changed[name] == "auto"
+            setattr(net, name, net.recipe_[name] if is_auto else changed[name])
     # skorch passes these on to the optimizer that there is.
     net.set_params(
         **{

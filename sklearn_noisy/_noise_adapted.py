@@ -91,8 +91,8 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
     max_epochs : int, default=30
         Passes over the rows of each training: of the nets that learn the matrix, of
         the first net, and of each round.
-    batch_size : int, default=128
-        Rows per step; -1 takes all.
+    batch_size : int or "auto", default="auto"
+        Rows per step; -1 takes all. ``"auto"``: 128, and 512 from 10,000 rows on.
     device : str or torch.device, default="cpu"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` and the like, or ``"auto"``: the
         GPU if there is one.
@@ -227,7 +227,7 @@ class NoiseAdaptedClassifier(BaseNoiseModelClassifier):
         lr=2e-3,
         lr_schedule="one_cycle",
         max_epochs=30,
-        batch_size=128,
+        batch_size="auto",
         device="cpu",
         precision="auto",
         early_stopping="auto",

@@ -181,7 +181,8 @@ def check_training_parameters(estimator):
         max_val=1,
         include_boundaries="neither",
     )
-    if estimator.batch_size != -1:  # skorch's name for all rows at once
+    sizes = (-1, *estimator._named_batch_sizes)  # -1: skorch's name for all rows
+    if estimator.batch_size not in sizes:
         check_scalar(estimator.batch_size, "batch_size", Integral, min_val=1)
     if estimator.early_stopping not in ("auto", True, False):
         raise ValueError(

@@ -188,6 +188,7 @@ def encode_net(estimator, encoder, where):
     params = {f"module__{name}": v for name, v in net.recipe_["params"].items()}
     state = {
         "dtype": net.recipe_["dtype"],
+        "batch_size": net.recipe_["batch_size"],
         "device": str(net.device),
         "criterion": estimator._criterion_state(),
     }
@@ -208,8 +209,9 @@ def decode_net(payload, decoder):
         for name, entry in payload["module_params"]
     }
     state = decoder.decode(payload["state"])
+    recipe = {name: state[name] for name in ("dtype", "batch_size")}
     return {
-        "recipe": {"params": params, "dtype": state["dtype"]},
+        "recipe": {"params": params, **recipe},
         "device": state["device"],
         "criterion": state["criterion"],
         "training": decoder.decode(payload["training"]),

@@ -23,6 +23,8 @@ from sklearn_noisy import (
     RobustLossClassifier,
     _noise_learning,
     find_label_issues,
+    load,
+    save,
 )
 from sklearn_noisy._epochs import is_worse
 from sklearn_noisy._noise_learning import knowledge
@@ -673,6 +675,27 @@ def test_some_clean_rows_stay_to_train_with(blobs):
         clf.set_params(validation_fraction=0.5, max_epochs=1, random_state=seed)
         clf.fit(X, y_mixed, is_clean=clean)
         assert clf.history_[0]["train_loss"] > 0
+
+
+def test_many_rows_come_in_larger_batches(blobs, tmp_path):
+    X, _, y_mixed, _, Q = blobs
+    few = small(noise_matrix=Q, max_epochs=1).fit(X, y_mixed)
+    assert few.net_.batch_size == 128
+    X, y_mixed = np.tile(X, (42, 1)), np.tile(y_mixed, 42)  # 10,080 rows
+    clf = small(noise_matrix=Q, max_epochs=1, warm_start=True).fit(X, y_mixed)
+    assert clf.net_.batch_size == 512
+    save(clf, tmp_path / "model")
+    loaded = load(tmp_path / "model")
+    for other in (pickle.loads(pickle.dumps(clf)), loaded, clf):
+        assert other.net_.batch_size == 512
+        assert other.set_params(batch_size=64).fit(X, y_mixed).net_.batch_size == 64
+        other.set_params(batch_size="auto").fit(X, y_mixed)
+        assert other.net_.batch_size == 512
+    assert clf.n_iter_ == 3
+    with pytest.raises(TypeError, match="batch_size must be an instance of int"):
+        small(noise_matrix=Q, batch_size="all").fit(X, y_mixed)
+    with pytest.raises(TypeError, match="batch_size must be an instance of int"):
+        RobustLossClassifier(batch_size="auto").fit(X, y_mixed)
 
 
 def test_a_matrix_without_a_dominant_diagonal_is_warned_of(blobs):

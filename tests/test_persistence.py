@@ -636,9 +636,10 @@ def test_the_file_is_a_safetensors_file_without_pickle(saved, path):
     assert {*document["versions"]} == {
         *("sklearn_noisy", "torch", "scikit-learn", "skorch", "numpy")
     }
-    with pytest.raises(pickle.UnpicklingError):
+    # What fails first depends on the length of the header, which comes first.
+    with pytest.raises((pickle.UnpicklingError, ValueError)):
         pickle.loads(path.read_bytes())
-    with pytest.raises(ValueError, match="opcode"):
+    with pytest.raises(ValueError, match=r"opcode|pickle"):
         list(pickletools.genops(path.read_bytes()))
 
 
@@ -663,7 +664,8 @@ def test_a_file_that_is_cut_off(saved, path):
     content = path.read_bytes()
     for size in [1, 7, 8, 9, 100, len(content) // 2, len(content) - 1]:
         path.write_bytes(content[:size])
-        with pytest.raises(InvalidFileError, match=r"cut off|not a file that"):
+        # Of a length alone, the first byte may be that of a pickle.
+        with pytest.raises(InvalidFileError, match=r"cut off|not a file|is a pickle"):
             load(path)
     path.write_bytes(b"")
     with pytest.raises(InvalidFileError, match="is empty"):
