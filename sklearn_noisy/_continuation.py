@@ -25,7 +25,8 @@ READ_BY_EVERY_CALL = {
 
 # The net takes them over.
 TAKEN_OVER = {"lr", "optimizer", "batch_size", "verbose"}
-GROUPS_TAKEN_OVER = ("optimizer__", "iterator_train", "iterator_valid")
+OF_BATCHES = ("iterator_train", "iterator_valid")
+GROUPS_TAKEN_OVER = ("optimizer__", *OF_BATCHES)
 
 UNSET = object()
 
@@ -86,18 +87,18 @@ def take_over_changes(estimator):
             "(warm_start=False). What a net takes over: lr, optimizer and its "
             "parameters, batch_size, iterator_train, iterator_valid, verbose."
         )
-    _change(estimator.net_, changed, with_batches(estimator._net_settings()))
-    estimator._made_with = now
+    if changed:
+        _change(estimator.net_, changed, with_batches(estimator._net_settings()))
+        estimator._made_with = now
 
 
 def _change(net, changed, settings):
     """Give a net other parameters; `settings` are all that it is made with now."""
-    of_batches = ("iterator_train", "iterator_valid")
-    if any(name.startswith(of_batches) for name in changed):
-        for name in [name for name in vars(net) if name.startswith(of_batches)]:
+    if any(name.startswith(OF_BATCHES) for name in changed):
+        for name in [name for name in vars(net) if name.startswith(OF_BATCHES)]:
             delattr(net, name)
         for name, value in settings.items():
-            if name.startswith(of_batches):
+            if name.startswith(OF_BATCHES):
                 setattr(net, name, value)
     for name in ("batch_size", "verbose", "optimizer"):
         if name in changed:
