@@ -10,7 +10,7 @@ from scipy.optimize import nnls
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from sklearn_noisy._cross_fit import out_of_fold_probabilities
+from sklearn_noisy._estimators.cross_fitting import out_of_fold_probabilities
 from sklearn_noisy.noise import (
     check_noise_matrix,
     check_possible,

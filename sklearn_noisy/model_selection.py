@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from sklearn_noisy._data import check_is_clean
+from sklearn_noisy._validation import check_is_clean
 
 __all__ = ["CleanRowsKFold"]
 

@@ -6,8 +6,9 @@ import torch
 from scipy import sparse
 from torch.utils.data import DataLoader
 
-from sklearn_noisy._data import stratified_holdout
-from sklearn_noisy.nn import MLP, Dropout, Rows, TensorBatches, root_mean_square
+from sklearn_noisy._rows.batches import Rows, TensorBatches, root_mean_square
+from sklearn_noisy._splits import stratified_holdout
+from sklearn_noisy.nn import MLP, Dropout
 
 
 def rows(n=10, make=lambda X: X):

@@ -21,13 +21,13 @@ from sklearn_noisy import (
     NoiseAdaptedClassifier,
     NoiseMatrixEstimator,
     RobustLossClassifier,
-    _noise_learning,
     find_label_issues,
     load,
     save,
 )
-from sklearn_noisy._epochs import is_worse
-from sklearn_noisy._noise_learning import knowledge
+from sklearn_noisy._matrix_sources import learned
+from sklearn_noisy._matrix_sources.learned import knowledge
+from sklearn_noisy._training.between_epochs import is_worse
 from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
 from sklearn_noisy.exceptions import NoiseModelWarning
 
@@ -159,7 +159,7 @@ def test_the_column_of_a_class_that_nobody_knows_stays(monkeypatch):
     path = small().fit(X, given).noise_matrix_path_
     moved = np.abs(path[-1] - path[0]).sum(axis=0)
     assert np.abs(path[-1] - Q).sum(axis=0)[0] < 0.1
-    monkeypatch.setattr(_noise_learning, "START_WORTH", 1e-9)
+    monkeypatch.setattr(learned, "START_WORTH", 1e-9)
     path = small().fit(X, given).noise_matrix_path_
     assert np.abs(path[-1] - path[0]).sum(axis=0).max() > 4 * moved[1:].max()
 

@@ -28,7 +28,7 @@ from sklearn_noisy import (
     load,
     save,
 )
-from sklearn_noisy import _persisted_file as persisted_file
+from sklearn_noisy._serialization import file as persisted_file
 from sklearn_noisy.datasets import make_noise_matrix
 from sklearn_noisy.exceptions import (
     DeviceNotAvailableError,

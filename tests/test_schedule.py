@@ -7,7 +7,7 @@ from sklearn.metrics import confusion_matrix
 from skorch.callbacks import Callback
 
 from sklearn_noisy import RobustLossClassifier
-from sklearn_noisy._schedule import class_quantiles
+from sklearn_noisy._training.loss_schedule import class_quantiles
 from sklearn_noisy.exceptions import LossWarmUpWarning
 
 

@@ -19,8 +19,9 @@ from sklearn_noisy import (
     RobustLossClassifier,
     find_label_issues,
 )
+from sklearn_noisy._rows import sources as _sources
+from sklearn_noisy._rows.batches import Rows, TensorBatches
 from sklearn_noisy.datasets import corrupt_labels
-from sklearn_noisy.nn import Rows, TensorBatches, _sources
 
 FEW = {"max_epochs": 2, "random_state": 0}
 PLAIN = {"loss": "cross_entropy", **FEW}

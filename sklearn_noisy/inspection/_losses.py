@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_scalar
 
-from sklearn_noisy._robust_loss import RobustLossClassifier
+from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
 from sklearn_noisy.inspection._style import GREY, INSIDE, get_axes, line_styles
 from sklearn_noisy.losses import LOSSES, make_loss
 

@@ -12,7 +12,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from sklearn_noisy._data import check_sample_weight
+from sklearn_noisy._validation import check_sample_weight
 from sklearn_noisy.noise import (
     check_noise_matrix,
     check_probabilities,

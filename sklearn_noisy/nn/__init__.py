@@ -1,17 +1,10 @@
-"""Networks and batches: torch only, nothing of scikit-learn."""
+"""Networks, the noise layer and its criteria: torch only."""
 
-from sklearn_noisy.nn._batches import Rows, TensorBatches, root_mean_square
-from sklearn_noisy.nn._build import (
-    build_module,
-    check_logits,
-    check_weights,
-    try_out,
-)
+from sklearn_noisy._rows.batches import TensorBatches
 from sklearn_noisy.nn._criterion import Criterion
 from sklearn_noisy.nn._dropout import Dropout
 from sklearn_noisy.nn._mlp import MLP, floating_dtype
 from sklearn_noisy.nn._noise_layer import REGULARIZERS, ConvertedLabels, NoiseLayer
-from sklearn_noisy.nn._optimizer import can_be_fused
 
 __all__ = [
     "MLP",
@@ -20,13 +13,6 @@ __all__ = [
     "Criterion",
     "Dropout",
     "NoiseLayer",
-    "Rows",
     "TensorBatches",
-    "build_module",
-    "can_be_fused",
-    "check_logits",
-    "check_weights",
     "floating_dtype",
-    "root_mean_square",
-    "try_out",
 ]

@@ -8,7 +8,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from sklearn_noisy._data import check_sample_weight
+from sklearn_noisy._validation import check_sample_weight
 from sklearn_noisy.noise._checks import check_probabilities
 from sklearn_noisy.noise._confusions import (
     expected_confusion,

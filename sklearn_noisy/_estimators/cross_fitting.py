@@ -7,57 +7,26 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn import get_config
 from sklearn.base import clone
-from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, indexable
 from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 
-from sklearn_noisy._base import BaseNoisyLabelClassifier
-from sklearn_noisy._data import check_sample_weight, is_dataset
+from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
+from sklearn_noisy._rows.batches import Rows
+from sklearn_noisy._rows.training_data import is_dataset
+from sklearn_noisy._splits import make_splits
+from sklearn_noisy._validation import check_sample_weight
 from sklearn_noisy.exceptions import TrainingInterruptedWarning
-from sklearn_noisy.nn import Rows
 
 __all__ = [
     "fit_on",
-    "make_splits",
     "out_of_fold_probabilities",
     "predict_proba_for",
     "rows_for",
-    "stratified_folds",
     "take",
     "weight_params",
 ]
-
-
-def make_splits(cv, X, labels):
-    """Splits from an integer (shuffled stratified folds), a splitter or a list."""
-    if isinstance(cv, (int, np.integer)) and not isinstance(cv, bool):
-        if not 2 <= cv <= len(labels):
-            raise ValueError(
-                f"cv must be at least 2 and at most the number of rows, "
-                f"{len(labels)}; got {cv}."
-            )
-        return stratified_folds(labels, cv)
-    return list(check_cv(cv, labels, classifier=True).split(X, labels))
-
-
-def stratified_folds(labels, n_folds):
-    """Shuffled stratified folds, also for a class of fewer rows than folds.
-
-    ``StratifiedKFold`` warns about such a class or refuses it; a rare class is
-    a reason to look at its labels, not to stop. The rows, grouped by class, are
-    dealt out to the folds one after another.
-    """
-    rng = np.random.RandomState(0)
-    order = rng.permutation(len(labels))
-    codes = np.unique(labels, return_inverse=True)[1]
-    order = order[np.argsort(codes[order], kind="stable")]
-    fold = np.empty(len(labels), dtype=int)
-    fold[order] = np.arange(len(labels)) % n_folds
-    return [
-        (np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_folds)
-    ]
 
 
 def weight_params(estimator, weight):

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 
-from sklearn_noisy._params import check_real
+from sklearn_noisy._validation import check_real
 from sklearn_noisy.nn import REGULARIZERS
 
 __all__ = ["check_noise_parameters"]

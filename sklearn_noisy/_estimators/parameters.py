@@ -1,17 +1,17 @@
 """Parameters: skorch's keyword arguments, and what the others may be."""
 
 import difflib
-import math
-from numbers import Integral, Real
+from numbers import Integral
 from os import PathLike
 from types import NoneType
 
 from sklearn.utils import check_scalar
 from skorch.callbacks import Callback
 
+from sklearn_noisy._validation import check_real
 from sklearn_noisy.exceptions import UnknownParameterError
 
-__all__ = ["SkorchParamsMixin", "check_real", "check_training_parameters"]
+__all__ = ["SkorchParamsMixin", "check_training_parameters"]
 
 # skorch's own names that the estimators pass on.
 PASSED_ON = (
@@ -150,18 +150,6 @@ class SkorchParamsMixin:
             raise UnknownParameterError(
                 f"{type(self).__name__} has no parameter {name!r}.{hint}"
             )
-
-
-def check_real(value, name, **limits):
-    """scikit-learn's ``check_scalar`` for a number that is finite, too.
-
-    Raises
-    ------
-    TypeError, ValueError
-    """
-    check_scalar(value, name, Real, **limits)
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number; got {value!r}.")
 
 
 def check_training_parameters(estimator):

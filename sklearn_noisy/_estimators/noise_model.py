@@ -9,20 +9,25 @@ import warnings
 import numpy as np
 import torch
 
-from sklearn_noisy._base import BaseNoisyLabelClassifier
-from sklearn_noisy._continuation import READ_BY_EVERY_CALL
-from sklearn_noisy._data import encode_labels
-from sklearn_noisy._device import resolve_device, seeded_torch
-from sklearn_noisy._epochs import BestEpoch, OneCycle, is_worse
-from sklearn_noisy._noise_learning import Folds, MatrixPath, StartLearning, auto_folds
-from sklearn_noisy._noise_matrix import NoiseMatrixEstimator
-from sklearn_noisy._noise_params import check_noise_parameters
-from sklearn_noisy._noise_source import (
+from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
+from sklearn_noisy._estimators.noise_matrix import NoiseMatrixEstimator
+from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
+from sklearn_noisy._matrix_sources.known import (
     check_matrix_for,
     estimate_from,
     warn_unless_dominant,
 )
-from sklearn_noisy._robust_loss import RobustLossClassifier
+from sklearn_noisy._matrix_sources.learned import (
+    Folds,
+    MatrixPath,
+    StartLearning,
+    auto_folds,
+)
+from sklearn_noisy._matrix_sources.plan import check_noise_parameters
+from sklearn_noisy._training.between_epochs import BestEpoch, OneCycle, is_worse
+from sklearn_noisy._training.continuation import READ_BY_EVERY_CALL
+from sklearn_noisy._training.device import resolve_device, seeded_torch
+from sklearn_noisy._validation import encode_labels
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.nn import ConvertedLabels, NoiseLayer, floating_dtype
 from sklearn_noisy.noise import check_possible

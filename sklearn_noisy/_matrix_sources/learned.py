@@ -16,8 +16,8 @@ from scipy.special import softmax
 from skorch.callbacks import Callback
 from tqdm import tqdm
 
-from sklearn_noisy._cross_fit import stratified_folds
-from sklearn_noisy._epochs import BestEpoch, OneCycle
+from sklearn_noisy._splits import stratified_folds
+from sklearn_noisy._training.between_epochs import BestEpoch, OneCycle
 from sklearn_noisy.nn import NoiseLayer
 from sklearn_noisy.noise import (
     certain_noise_matrix,

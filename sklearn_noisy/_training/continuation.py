@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from sklearn_noisy._net import with_batches
+from sklearn_noisy._training.net import with_batches
 from sklearn_noisy.exceptions import TrainingDivergedError, TrainingInterruptedWarning
 
 __all__ = [

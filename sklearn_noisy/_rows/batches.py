@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from sklearn_noisy.nn._sources import as_source
+from sklearn_noisy._rows.sources import as_source
 
 __all__ = ["Rows", "TensorBatches", "root_mean_square"]
 

@@ -13,21 +13,17 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 from tqdm import tqdm
 
-from sklearn_noisy._cross_fit import (
+from sklearn_noisy._estimators.cross_fitting import (
     fit_on,
-    make_splits,
     out_of_fold_probabilities,
     predict_proba_for,
     rows_for,
     weight_params,
 )
-from sklearn_noisy._data import (
-    check_is_clean,
-    check_sample_weight,
-    is_dataset,
-    own_generator,
-)
-from sklearn_noisy._robust_loss import RobustLossClassifier
+from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
+from sklearn_noisy._rows.training_data import is_dataset
+from sklearn_noisy._splits import make_splits
+from sklearn_noisy._validation import check_is_clean, check_sample_weight, own_generator
 from sklearn_noisy.noise import NoiseEstimate, inverse_from_noise
 from sklearn_noisy.noise._estimate import Settings
 from sklearn_noisy.noise._predictions import Predictions, estimate_from_predictions

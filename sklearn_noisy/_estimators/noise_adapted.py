@@ -3,7 +3,7 @@
 import torch
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_noisy._noise_model import (
+from sklearn_noisy._estimators.noise_model import (
     BaseNoiseModelClassifier,
     can_train_by_parts,
     has_noise_matrix,

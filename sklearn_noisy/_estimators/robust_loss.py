@@ -5,9 +5,9 @@ from numbers import Integral
 
 import torch
 
-from sklearn_noisy._base import BaseNoisyLabelClassifier
-from sklearn_noisy._epochs import BestEpoch
-from sklearn_noisy._schedule import LossSchedule, ScheduledLoss
+from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
+from sklearn_noisy._training.between_epochs import BestEpoch
+from sklearn_noisy._training.loss_schedule import LossSchedule, ScheduledLoss
 from sklearn_noisy.losses import LOSSES, make_loss
 
 __all__ = ["RobustLossClassifier"]

@@ -40,6 +40,9 @@ PACKAGES = {
     "sklearn_noisy.nn": (nn, (nn.MLP, nn.TensorBatches)),
 }
 
+# Where a package gets its classes from, if it is not itself.
+DEFINED_IN = {"sklearn_noisy.nn": "sklearn_noisy."}
+
 
 class CannotHoldError(TypeError):
     """A value that a file cannot hold."""
@@ -275,7 +278,7 @@ def class_in(package_name, name):
     is_own = (
         isinstance(cls, type)
         and issubclass(cls, base)
-        and f"{cls.__module__}.".startswith(f"{package_name}.")
+        and f"{cls.__module__}.".startswith(DEFINED_IN.get(package_name, package_name))
     )
     return cls if is_own else None
 

@@ -14,36 +14,33 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_noisy._checkpoint import NoCheckpoint, checkpointed
-from sklearn_noisy._continuation import (
+from sklearn_noisy._estimators.parameters import (
+    SkorchParamsMixin,
+    check_training_parameters,
+)
+from sklearn_noisy._rows.batches import Rows, root_mean_square
+from sklearn_noisy._rows.training_data import TrainingData, check_rows
+from sklearn_noisy._splits import stratified_holdout
+from sklearn_noisy._training.build import build_module, try_out
+from sklearn_noisy._training.checkpoint import NoCheckpoint, checkpointed
+from sklearn_noisy._training.continuation import (
     READ_BY_EVERY_CALL,
     all_or_nothing,
     net_parameters,
     take_over_changes,
     warn_if_interrupted,
 )
-from sklearn_noisy._data import (
-    TrainingData,
+from sklearn_noisy._training.device import resolve_device, seeded_torch
+from sklearn_noisy._training.net import NoisyLabelNet, with_batches
+from sklearn_noisy._validation import (
     check_is_clean,
     check_partial_fit_classes,
-    check_rows,
     check_sample_weight,
-    class_weight_per_row,
+    class_weights,
     encode_labels,
     own_generator,
-    stratified_holdout,
 )
-from sklearn_noisy._device import resolve_device, seeded_torch
-from sklearn_noisy._net import NoisyLabelNet, with_batches
-from sklearn_noisy._params import SkorchParamsMixin, check_training_parameters
-from sklearn_noisy.nn import (
-    MLP,
-    Rows,
-    build_module,
-    floating_dtype,
-    root_mean_square,
-    try_out,
-)
+from sklearn_noisy.nn import MLP, floating_dtype
 
 __all__ = ["BaseNoisyLabelClassifier"]
 
@@ -300,7 +297,11 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             weight, is_clean = weight[kept], is_clean[kept]
         codes, classes = self._encode(y, classes)
         data = TrainingData(X, codes, weight, classes, is_clean, weight, kept)
-        data.weight = weight * class_weight_per_row(self.class_weight, data)
+        inside = ~data.is_outside
+        per_class = class_weights(
+            self.class_weight, codes[inside], classes, weight[inside]
+        )
+        data.weight = weight * np.append(per_class, 1.0)[codes]
         if not data.weight.any():
             raise ValueError(
                 f"class_weight={self.class_weight!r} gives every row weight 0."

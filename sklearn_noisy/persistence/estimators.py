@@ -12,18 +12,18 @@ import torch
 from sklearn import config_context
 from skorch.exceptions import DeviceWarning
 
-from sklearn_noisy._base import BaseNoisyLabelClassifier
-from sklearn_noisy._device import resolve_device
-from sklearn_noisy._noise_adapted import NoiseAdaptedClassifier
-from sklearn_noisy._noise_matrix import NoiseMatrixEstimator
-from sklearn_noisy._persisted_values import (
+from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
+from sklearn_noisy._estimators.noise_adapted import NoiseAdaptedClassifier
+from sklearn_noisy._estimators.noise_matrix import NoiseMatrixEstimator
+from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
+from sklearn_noisy._serialization.values import (
     KINDS,
     CannotHoldError,
     Decoder,
     Encoder,
     Kind,
 )
-from sklearn_noisy._robust_loss import RobustLossClassifier
+from sklearn_noisy._training.device import resolve_device
 from sklearn_noisy.exceptions import DeviceNotAvailableError, InvalidFileError
 
 __all__ = ["ESTIMATORS", "StateDecoder", "StateEncoder"]
@@ -58,6 +58,7 @@ class StateEncoder(Encoder):
         self.left_out = {}
 
     def kinds(self):
+        """Kinds of values, by tag."""
         return {**KINDS, **ESTIMATOR_KINDS}
 
     def encode_params(self, params, where, *, is_outermost=False):
@@ -124,6 +125,7 @@ class StateDecoder(Decoder):
         self.unfinished = []
 
     def kinds(self):
+        """Kinds of values, by tag."""
         return {**KINDS, **ESTIMATOR_KINDS}
 
     def finish(self, device=None):

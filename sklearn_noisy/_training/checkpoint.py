@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from sklearn_noisy._persisted_file import write_whole
+from sklearn_noisy._serialization.file import write_whole
 from sklearn_noisy._version import __version__
 from sklearn_noisy.exceptions import TrainingDivergedError
 

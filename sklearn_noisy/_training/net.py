@@ -24,16 +24,13 @@ from skorch.callbacks import (
 from skorch.exceptions import DeviceWarning
 from skorch.utils import is_dataset
 
-from sklearn_noisy._epochs import callback_progress, resume_callback
+from sklearn_noisy._rows.batches import Rows, TensorBatches
+from sklearn_noisy._training.between_epochs import callback_progress, resume_callback
+from sklearn_noisy._training.build import check_weights
+from sklearn_noisy._training.optimizer import can_be_fused
 from sklearn_noisy.exceptions import TrainingDivergedError
 from sklearn_noisy.losses import log_softmax
-from sklearn_noisy.nn import (
-    Rows,
-    TensorBatches,
-    can_be_fused,
-    check_weights,
-    floating_dtype,
-)
+from sklearn_noisy.nn import floating_dtype
 
 __all__ = ["NoisyLabelNet", "with_batches"]
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_noisy._persisted_file import pack, unpack, write_whole
-from sklearn_noisy._persisted_state import (
+from sklearn_noisy._serialization.file import pack, unpack, write_whole
+from sklearn_noisy._version import __version__
+from sklearn_noisy.exceptions import InvalidFileError
+from sklearn_noisy.persistence.estimators import (
     ESTIMATORS,
     StateDecoder,
     StateEncoder,
     encode_estimator,
 )
-from sklearn_noisy._version import __version__
-from sklearn_noisy.exceptions import InvalidFileError
 
 __all__ = ["load", "save"]
 

@@ -1,0 +1,1 @@
+"""Where a noise matrix comes from: known, estimated, learned by EM or by gradient."""

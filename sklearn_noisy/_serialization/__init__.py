@@ -1,0 +1,1 @@
+"""Values as data in a file: a checksummed safetensors file, and no pickle."""

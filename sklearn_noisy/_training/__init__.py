@@ -1,0 +1,1 @@
+"""Training of networks: the trainer, the skorch net, checkpoints, callbacks."""
