@@ -6,7 +6,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import column_or_1d
 from skorch.callbacks import Callback
 
-from sklearn_noisy._rows.batches import Rows
+from sklearn_noisy._rows.rows import Rows
 
 __all__ = ["EpochAccuracy"]
 

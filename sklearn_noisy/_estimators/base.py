@@ -1,37 +1,34 @@
-"""The classifier that owns a skorch net.
+"""The base of the classifiers: check → encode → train → softmax → decode.
 
-check → encode → seed → train → softmax → decode. What is trained with (the
-criterion, further callbacks) is the subclass's.
+What is trained, and with which criterion, is the subclass's: it completes the
+specification of the net (`_net_spec`) and may train more than one (`_train`).
 """
 
-import copy
-import math
-from functools import partial
+import warnings
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import sparse
 from scipy.special import log_softmax, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+from skorch.helper import SliceDataset
+from torch.utils.data import DataLoader, Dataset
 
 from sklearn_noisy._estimators.parameters import (
     SkorchParamsMixin,
     check_training_parameters,
 )
-from sklearn_noisy._rows.batches import Rows, root_mean_square
-from sklearn_noisy._rows.training_data import TrainingData, check_rows
-from sklearn_noisy._splits import stratified_holdout
-from sklearn_noisy._training.build import build_module, try_out
-from sklearn_noisy._training.checkpoint import NoCheckpoint, checkpointed
-from sklearn_noisy._training.continuation import (
-    READ_BY_EVERY_CALL,
-    all_or_nothing,
-    net_parameters,
-    take_over_changes,
-    warn_if_interrupted,
-)
-from sklearn_noisy._training.device import resolve_device, seeded_torch
-from sklearn_noisy._training.net import NoisyLabelNet, with_batches
+from sklearn_noisy._rows.rows import FitData, Rows, TrainingData
+from sklearn_noisy._training.checkpoint import checkpointed
+from sklearn_noisy._training.trainer import NetSpec, Trainer, resolve_device
 from sklearn_noisy._validation import (
     check_is_clean,
     check_partial_fit_classes,
@@ -40,97 +37,48 @@ from sklearn_noisy._validation import (
     encode_labels,
     own_generator,
 )
-from sklearn_noisy.nn import MLP, floating_dtype
+from sklearn_noisy.exceptions import TrainingDivergedError, TrainingInterruptedWarning
+from sklearn_noisy.nn import MLP
 
-__all__ = ["BaseNoisyLabelClassifier"]
+__all__ = ["AUTO", "BaseNoisyLabelClassifier", "check_rows", "is_dataset"]
 
-# From this many rows on, "auto" holds out validation rows and the default MLP
-# drops units. Below, both cost more than they bring, and scikit-learn's rule
-# that a row of weight k equals k rows holds exactly.
-AUTO_MIN_ROWS = 1000
 
-AUTO_DROPOUT = 0.5
+@dataclass(frozen=True)
+class AutoSettings:
+    """What ``"auto"`` means; measured on digits and MNIST (doc/benchmarks.md).
 
-# Rows on which a module is tried out before it trains.
-PROBE_ROWS = 16
+    Attributes
+    ----------
+    min_rows : int
+        From this number of rows on, validation rows are held out and the default MLP
+        has dropout. On fewer rows both cost more than they bring, and scikit-learn's
+        rule that a row of weight k equals k rows holds exactly.
+    dropout : float
+        Of the hidden units.
+    """
+
+    min_rows: int = 1000
+    dropout: float = 0.5
+
+
+AUTO = AutoSettings()
+
+# The net does not depend on them. (`random_state` seeds the first call alone; a change
+# of `device` has an error of its own.)
+READ_BY_EVERY_CALL = {
+    *("max_epochs", "early_stopping", "validation_fraction", "class_weight"),
+    *("warm_start", "checkpoint", "random_state", "device"),
+}
 
 
 class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator):
-    """Base of the classifiers; see :class:`RobustLossClassifier`."""
+    """Base of the classifiers; see :class:`RobustLossClassifier`.
 
-    # What `batch_size` may be beside a number.
-    _named_batch_sizes = ()
+    A fitted one has a private ``_trainer``: the net, the specification that it was
+    made by, the generator of seeds and the history.
+    """
 
-    # Of the fit that is under way.
-    _checkpoint = NoCheckpoint()
-
-    # Parameters that may change between calls that train one net.
     _read_by_every_call = READ_BY_EVERY_CALL
-
-    # What a file keeps beside the attributes that end with an underscore.
-    _private_state = ("_rng", "_row_shape")
-
-    def fit(self, X, y, sample_weight=None):
-        """Train on labels some of which may be wrong.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features), \
-                ndarray of shape (n_samples, ...) or Dataset
-            Rows of any numeric dtype: a table, a sparse matrix (made dense
-            batch by batch) or, for instance, images. Rows of a
-            ``torch.utils.data.Dataset`` are read when they are wanted.
-        y : array-like of shape (n_samples,)
-            Given labels: integers, strings or booleans.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights. A row of weight 0 counts as absent.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            For an argument or a parameter out of its range.
-        TypeError
-            For an unknown parameter.
-        ModuleOutputError
-            If the module does not return logits of shape
-            ``(n_samples, n_classes)``.
-        DeviceNotAvailableError
-            If `device` does not exist here.
-        TrainingDivergedError
-            If the loss became NaN; the estimator is then unfitted.
-
-        Warns
-        -----
-        TrainingInterruptedWarning
-            If an interrupt (Ctrl-C) ended the training early: the model is what was
-            reached until then.
-        """
-        return self._fit(X, y, sample_weight)
-
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Train for one epoch on these rows.
-
-        No row is held out and training does not stop early; the schedule of
-        the loss counts the calls.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features), \
-                ndarray of shape (n_samples, ...) or Dataset
-        y : array-like of shape (n_samples,)
-        classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come; needed in the first call.
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        self
-        """
-        return self._partial_fit(X, y, classes, sample_weight)
 
     def predict(self, X):
         """Most probable true label of each row.
@@ -177,19 +125,24 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         return log_softmax(self._logits(X), axis=1)
 
     @property
+    def net_(self):
+        """The trained skorch net."""
+        return _trainer_of(self).net
+
+    @property
     def module_(self):
         """The trained ``nn.Module``; it returns logits."""
-        return self._fitted_net().module_
+        return self.net_.module_
 
     @property
     def history_(self):
         """Skorch's history: one row per epoch."""
-        return self._fitted_net().history_
+        return _trainer_of(self).history
 
     @property
     def n_iter_(self):
         """Epochs trained so far."""
-        return len(self._fitted_net().history_)
+        return len(self.history_)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -197,298 +150,266 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         tags.input_tags.three_d_array = True
         return tags
 
-    # What a subclass fills in.
+    # One call of fit or partial_fit.
 
-    def _make_criterion(self):
-        """:class:`~sklearn_noisy.nn.Criterion` of the net."""
-        raise NotImplementedError
-
-    def _criterion_state(self):
-        """What a file keeps of the criterion, beside its ``state_dict``."""
-        raise NotImplementedError
-
-    def _remake_criterion(self, state):
-        """The criterion that ``_criterion_state`` told of."""
-        raise NotImplementedError
-
-    def _prepare_to_go_on(self, data):
-        """Before the net of the last call trains on."""
-        take_over_changes(self)
-
-    def _make_callbacks(self):
-        """Named skorch callbacks that belong to the method."""
-        raise NotImplementedError
-
-    def _train(self, data, train, valid):
-        """Train a new net; `data` are the training and the validation rows."""
-        self._set_up(data, n_rows=len(data.y))
-        self._run(self.net_, train, valid, self.max_epochs)
-
-    def _after_training(self):
-        """Look back at a finished call of ``fit``."""
-
-    # What fit and partial_fit do.
-
-    def _fit(self, X, y, sample_weight, is_clean=None):
-        with all_or_nothing(self):
-            go_on = self.warm_start and hasattr(self, "net_")
-            data = self._check_training_data(
-                X, y, sample_weight, is_clean, reset=not go_on
-            )
-            if go_on and not np.array_equal(data.classes, self.classes_):
+    def _fit(self, X, y, sample_weight, is_clean=None, *, partial=False, classes=None):
+        goes_on = hasattr(self, "_trainer") and (partial or self.warm_start)
+        with all_or_nothing(self, goes_on):
+            self._check_parameters()
+            if partial:
+                known = self.classes_ if goes_on else None
+                classes = check_partial_fit_classes(classes, self.class_weight, known)
+            data = self._check_data(X, y, sample_weight, is_clean, goes_on, classes)
+            if goes_on and not np.array_equal(data.classes, self.classes_):
                 raise ValueError(
                     "warm_start=True goes on with the classes of the first fit, "
                     f"{self.classes_.tolist()}; y holds {data.classes.tolist()}."
                 )
-            if go_on:
-                self._prepare_to_go_on(data)
-            self._start(go_on)
-            with checkpointed(self, data, go_on) as self._checkpoint:
-                self._checkpoint.share_generator(self._rng)
-                train, valid = self._split(data, self._rng)
-                if go_on:
-                    self._run(self.net_, train, valid, self.max_epochs)
-                else:
-                    self.classes_ = data.classes
-                    self._train(data, train, valid)
-            del self._checkpoint
-            self._after_training()
-            warn_if_interrupted(self)
+            self.classes_ = data.classes
+            if goes_on:
+                trainer, made = self._trainer, self._trainer.spec
+                trainer.take_over(self._net_spec(data.rows, made.labels, made.n_rows))
+            else:
+                # partial_fit does not know how many rows will come: as for few.
+                n_rows = 0 if partial else len(data.y)
+                spec = self._net_spec(data.rows, data.classes, n_rows)
+                trainer = Trainer(spec, own_generator(self.random_state))
+            if partial:
+                if not goes_on:
+                    self._build(trainer, FitData(data, data, None))
+                trainer.run(data.labelled(), None, 1)
+            else:
+                before = (self.module_, self.n_iter_) if goes_on else None
+                with (
+                    nullcontext()
+                    if self.checkpoint is None
+                    else checkpointed(self, trainer, data, before)
+                ):
+                    self._train(trainer, hold_out(self, data, trainer.rng), goes_on)
+            self._trainer = trainer
+            if trainer.net.interrupted_:
+                warnings.warn(
+                    f"Training was interrupted in epoch {self.n_iter_}: the model is "
+                    "what was reached until then.",
+                    TrainingInterruptedWarning,
+                    stacklevel=3,
+                )
         return self
-
-    def _partial_fit(self, X, y, classes, sample_weight, is_clean=None):
-        with all_or_nothing(self):
-            go_on = hasattr(self, "net_")
-            classes = check_partial_fit_classes(
-                classes, self.class_weight, self.classes_ if go_on else None
-            )
-            data = self._check_training_data(
-                X, y, sample_weight, is_clean, reset=not go_on, classes=classes
-            )
-            if go_on:
-                self._prepare_to_go_on(data)
-            self._start(go_on)
-            if not go_on:
-                self.classes_ = data.classes
-                # How many rows will come is unknown: no dropout on "auto".
-                self._set_up(data, n_rows=0)
-            self._run(self.net_, data, None, epochs=1)
-            warn_if_interrupted(self)
-        return self
-
-    # Checks.
 
     def _check_parameters(self):
-        self._check_kwargs()
+        """Refuse values of parameters that are out of their range."""
         check_training_parameters(self)
-        return resolve_device(self.device)
 
-    def _check_training_data(
-        self, X, y, sample_weight, is_clean=None, *, reset, classes=None
-    ):
-        self._check_parameters()
-        X, y = check_rows(self, X, y, reset=reset)
-        weight = check_sample_weight(sample_weight, len(X))
-        # A part of the rows may be without a clean one.
-        is_clean = check_is_clean(is_clean, len(X), needed=classes is None)
+    def _check_data(self, X, y, sample_weight, is_clean, goes_on, classes=None):
+        """Checked and encoded rows; those of weight 0 are left out."""
+        rows, y = check_labelled_rows(self, X, y, goes_on)
+        weight = check_sample_weight(sample_weight, len(rows))
+        # A call of partial_fit may come without a clean row.
+        is_clean = check_is_clean(is_clean, len(rows), needed=classes is None)
         kept = weight > 0
         if not kept.all():
-            X, y = X.subset(kept), y[kept]
+            rows, y = rows.subset(kept), y[kept]
             weight, is_clean = weight[kept], is_clean[kept]
         codes, classes = self._encode(y, classes)
-        data = TrainingData(X, codes, weight, classes, is_clean, weight, kept)
-        inside = ~data.is_outside
+        inside = codes < len(classes)
         per_class = class_weights(
             self.class_weight, codes[inside], classes, weight[inside]
         )
-        data.weight = weight * np.append(per_class, 1.0)[codes]
-        if not data.weight.any():
+        of_rows = weight * np.append(per_class, 1.0)[codes]
+        if not of_rows.any():
             raise ValueError(
                 f"class_weight={self.class_weight!r} gives every row weight 0."
             )
-        return data
+        return TrainingData(
+            rows, codes, codes, of_rows, weight, classes, is_clean, kept
+        )
 
     def _encode(self, y, classes):
         """Indices of the labels, and the classes."""
         return encode_labels(y, classes)
 
-    # Training.
-
-    def _start(self, go_on):
-        """The generator that all seeds come from, drawn before any training."""
-        rng = copy.deepcopy(self._rng) if go_on else own_generator(self.random_state)
-        self._rng = rng
-        return rng
-
-    def _split(self, data, rng):
-        """Training rows and, with early stopping, validation rows."""
-        stop = self.early_stopping
-        if stop == "auto":
-            stop = len(data.y) >= AUTO_MIN_ROWS
-        if not stop:
-            return data, None
-        held = np.zeros(len(data.y), dtype=bool)
-        inside = np.flatnonzero(~data.is_outside)
-        # Of the clean rows of a class as many as of the others.
-        strata = (data.y + data.n_classes * data.is_clean)[inside]
-        held[inside] = stratified_holdout(strata, self.validation_fraction, rng)
-        if not held.any():
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction} of {len(data.y)} "
-                "rows leaves no validation row. Raise it, or set "
-                "early_stopping=False."
-            )
-        return data.subset(~held), data.subset(held)
-
-    def _seed(self):
-        return self._rng.randint(np.iinfo(np.int32).max)
-
-    def _set_up(self, data, n_rows):
-        """The net that training starts from."""
-        device = resolve_device(self.device)
-        self._made_with = net_parameters(self)
-        with seeded_torch(self._seed(), device):
-            self.net_ = self._make_net(
-                data,
-                self._make_criterion(),
-                self._all_callbacks(),
-                n_rows=n_rows,
-            )
-
-    def _all_callbacks(self):
-        if self.callbacks == "disable":
-            return "disable"
-        return [*self._make_callbacks(), *clone(self.callbacks or [], safe=False)]
-
-    def _make_net(self, data, criterion, callbacks, *, n_rows):
-        """A net of its own for data of this shape; to be called with torch seeded."""
-        few = slice(0, PROBE_ROWS)
-        return self._make_net_by(
-            self._module_recipe(data, n_rows),
-            Rows(data.X.subset(few), data.y[few]),
-            criterion,
-            callbacks,
-            resolve_device(self.device),
-        )
-
-    def _make_net_by(self, recipe, few_rows, criterion, callbacks, device):
-        module = self._build_module(recipe["params"], recipe["dtype"])
-        criterion.to(torch.promote_types(floating_dtype(module), torch.float32))
-        try_out(module, criterion, few_rows, len(self.classes_))
-        net = self._build_net(
-            module, criterion, callbacks, device, recipe["batch_size"]
-        )
-        net.recipe_ = recipe
-        return net
-
-    def _rebuild_net(self, state, device):
-        """The net whose state a file holds, on this device."""
-        few_rows = Rows(np.zeros((1, *self._row_shape)))
-        # A constructor draws weights, which are then replaced.
-        with seeded_torch(0, torch.device("cpu")):
-            self.net_ = self._make_net_by(
-                state["recipe"],
-                few_rows,
-                self._remake_criterion(state["criterion"]),
-                self._all_callbacks(),
-                device,
-            )
-        self.net_.load_training_state(state["training"])
-        self._made_with = net_parameters(self)
-
-    def _module_recipe(self, data, n_rows):
-        """What the net is built with, beside parameters and the sizes of the data."""
-        params = self._params_for("module")
-        precision = self.precision
+    def _net_spec(self, rows, classes, n_rows):
+        """What a net for such rows is made of."""
+        groups, device = self._check_kwargs(), resolve_device(self.device)
+        params, precision = groups["module"], self.precision
         if self.module is None:
-            params.setdefault("dropout", AUTO_DROPOUT if n_rows >= AUTO_MIN_ROWS else 0)
-            if "input_scale" not in params:
-                params["input_scale"] = root_mean_square(self._rows(data))
-            if precision == "auto" and resolve_device(self.device).type == "cpu":
-                wide = data.X.dtype == torch.float64
-                precision = "float64" if wide else "float32"
-        dtype = precision if precision in ("float32", "float64") else None
-        return {
-            "params": params,
-            "dtype": dtype,
-            "batch_size": self._auto_batch(n_rows),
-        }
-
-    def _auto_batch(self, n_rows):
-        """What ``batch_size="auto"`` stands for, where there is one."""
-        return self.batch_size
-
-    def _build_module(self, params, dtype):
-        """The module in the dtype it trains in, on the CPU."""
-        module = build_module(
-            MLP if self.module is None else self.module,
-            params,
-            n_features=math.prod(self._row_shape),
-            n_classes=len(self.classes_),
-        )
-        return module if dtype is None else module.to(getattr(torch, dtype))
-
-    def _net_settings(self):
-        """Parameters of skorch that the net is made with."""
-        return {
-            name: value
-            for name, value in self._kwargs.items()
-            if name.partition("__")[0] not in ("module", "loss")
-        }
-
-    def _build_net(self, module, criterion, callbacks, device, auto_batch):
-        """The initialised skorch net."""
-        settings = with_batches(self._net_settings())
-        net = NoisyLabelNet(
-            module,
-            criterion=criterion,
+            params.setdefault("dropout", AUTO.dropout if n_rows >= AUTO.min_rows else 0)
+            if precision == "auto" and device.type == "cpu":
+                is_wide = rows.source.dtype == torch.float64
+                precision = "float64" if is_wide else "float32"
+        dtypes = {"float32": torch.float32, "float64": torch.float64}
+        parameters = self.get_params(deep=False)
+        for name in self._read_by_every_call:
+            del parameters[name]
+        disabled = self.callbacks == "disable"
+        return NetSpec(
+            module=MLP if self.module is None else self.module,
+            module_params=params,
+            scales_inputs=self.module is None and "input_scale" not in params,
+            row_shape=rows.row_shape,
+            labels=classes,
+            n_rows=n_rows,
+            dtype=dtypes.get(precision),
+            autocast=precision == "bfloat16",
+            device=device,
+            batch_size=self.batch_size,
             optimizer=self.optimizer,
             lr=self.lr,
             max_epochs=self.max_epochs,
-            batch_size=auto_batch if self.batch_size == "auto" else self.batch_size,
-            train_split=None,
-            callbacks=callbacks,
-            predict_nonlinearity=partial(torch.softmax, dim=-1),
+            criterion=None,
+            callbacks="disable" if disabled else list(self.callbacks or []),
+            settings=groups["net"],
             verbose=self.verbose,
-            device=str(device),
-            classes=np.arange(len(self.classes_)),
-            **settings,
+            parameters=parameters,
         )
-        net.autocast_ = self.precision == "bfloat16"
-        net.labels_ = self.classes_
-        return net.initialize()
 
-    def _run(self, net, train, valid, epochs):
-        """Train a net that is set up."""
-        self._run_on(net, self._rows(train), valid, epochs)
+    def _build(self, trainer, parts):
+        """Make the net that is trained."""
+        trainer.build(parts.everything)
 
-    def _run_on(self, net, rows, valid, epochs):
-        """Train a net that is set up on rows that are made already."""
-        device = resolve_device(self.device)
-        if str(device) != str(net.device):
-            raise ValueError(
-                f"device={self.device!r}, but the net to go on with is on "
-                f"{net.device!r}. Set device to that, or fit anew."
-            )
-        with seeded_torch(self._seed(), device):
-            net.train(
-                rows,
-                None if valid is None else self._rows(valid, training=False),
-                epochs,
-                self._checkpoint.stage(),
-            )
-
-    def _rows(self, data, *, training=True):
-        """Rows with weights of mean 1, so that the step size is theirs to scale."""
-        return Rows(data.X, data.y, data.weight / data.weight.mean())
-
-    def _fitted_net(self):
-        try:
-            return vars(self)["net_"]
-        except KeyError:
-            # hasattr and check_is_fitted ask this way.
-            raise AttributeError(f"{type(self).__name__} is not fitted yet.") from None
+    def _train(self, trainer, parts, goes_on):
+        """Train the net of the last call, or a new one."""
+        if not goes_on:
+            self._build(trainer, parts)
+        trainer.run(parts.train.labelled(), parts.valid, self.max_epochs)
 
     def _logits(self, X):
         check_is_fitted(self)
-        return self.net_.logits(check_rows(self, X, reset=False))
+        return self.net_.logits(check_rows(self, X))
+
+
+def _trainer_of(estimator):
+    try:
+        return vars(estimator)["_trainer"]
+    except KeyError:
+        # hasattr asks this way whether the estimator is fitted.
+        name = type(estimator).__name__
+        raise AttributeError(f"{name} is not fitted yet.") from None
+
+
+def hold_out(estimator, data, rng):
+    """Training and, with early stopping, validation rows."""
+    stops = estimator.early_stopping
+    if stops == "auto":
+        stops = len(data.y) >= AUTO.min_rows
+    if not stops:
+        return FitData(data, data, None)
+    return FitData(data, *data.hold_out(estimator.validation_fraction, rng))
+
+
+@contextmanager
+def all_or_nothing(estimator, goes_on):
+    """Restore the estimator if anything fails.
+
+    A diverged training leaves nothing worth keeping: the estimator is then unfitted.
+
+    Parameters
+    ----------
+    estimator : estimator
+    goes_on : bool
+        Whether the net of the last call trains on.
+    """
+    before = dict(vars(estimator))
+    trainer = before["_trainer"].restored_on_error() if goes_on else nullcontext()
+    try:
+        with trainer:
+            yield
+    except BaseException as error:
+        if isinstance(error, TrainingDivergedError):
+            names = {*estimator.get_params(deep=False), "_kwargs"}
+            before = {name: v for name, v in before.items() if name in names}
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+# Rows.
+
+
+def is_dataset(X):
+    """Whether `X` is a data set, which reads its rows on request."""
+    return isinstance(X, (Dataset, SliceDataset))
+
+
+def check_rows(estimator, X):
+    """Checked rows for a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : {array-like, sparse matrix, Dataset or Rows} of shape (n_samples, ...)
+
+    Returns
+    -------
+    Rows
+    """
+    return _checked(estimator, X, (), _trainer_of(estimator).spec.row_shape)[0]
+
+
+def check_labelled_rows(estimator, X, y, goes_on):
+    """Checked rows and labels for a call of ``fit``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets ``n_features_in_``, and ``feature_names_in_`` of a DataFrame.
+    X : {array-like, sparse matrix, Dataset or Rows} of shape (n_samples, ...)
+    y : array-like of shape (n_samples,)
+    goes_on : bool
+        Whether the rows must be like those of the last call.
+
+    Returns
+    -------
+    rows : Rows
+    y : ndarray of shape (n_samples,)
+    """
+    shape = _trainer_of(estimator).spec.row_shape if goes_on else None
+    return _checked(estimator, X, (y,), shape)
+
+
+def _checked(estimator, X, labels, row_shape):
+    """Rows and labels; of a data set only the first row is looked at."""
+    reset = row_shape is None
+
+    def check_shape(shape):
+        if not reset and tuple(shape) != tuple(row_shape):
+            raise ValueError(
+                f"X has rows of shape {tuple(shape)}, but {type(estimator).__name__} "
+                f"was fitted on rows of shape {tuple(row_shape)}."
+            )
+
+    if isinstance(X, DataLoader):
+        raise TypeError(
+            "X must be an array or a data set, not a DataLoader. Give its dataset as "
+            "X; iterator_train=torch.utils.data.DataLoader loads it with workers."
+        )
+    if is_dataset(X):
+        rows = X if isinstance(X, Rows) else _rows_of_dataset(X)
+        check_shape(rows.row_shape)
+        first = rows.take(slice(0, 1))
+        validate_data(estimator, first.numpy(), reset=reset, allow_nd=True)
+        labels = [column_or_1d(y, warn=True) for y in labels]
+        check_consistent_length(rows, *labels)
+        return rows, *labels
+    if not reset and hasattr(X, "shape") and max(len(X.shape), len(row_shape) + 1) > 2:
+        check_shape(X.shape[1:])  # scikit-learn compares the sizes of one axis
+    checked = validate_data(
+        estimator, X, *labels, reset=reset, accept_sparse="csr", allow_nd=True
+    )
+    X, *labels = checked if labels else [checked]
+    rows = Rows(X.sorted_indices() if sparse.issparse(X) else X)
+    check_shape(rows.row_shape)
+    return rows, *labels
+
+
+def _rows_of_dataset(X):
+    if not len(X):
+        raise ValueError("X is a data set of 0 rows; a minimum of 1 is required.")
+    rows = Rows(X)
+    if not rows.row_shape:
+        raise ValueError(
+            "X must be a data set of rows that are arrays, or of tuples that begin "
+            f"with one; its first row is {X[0]!r}. (SliceDataset takes the first of "
+            "each row: there they must be tuples.)"
+        )
+    return rows

@@ -12,9 +12,8 @@ from sklearn.utils import check_array, indexable
 from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 
-from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
-from sklearn_noisy._rows.batches import Rows
-from sklearn_noisy._rows.training_data import is_dataset
+from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier, is_dataset
+from sklearn_noisy._rows.rows import Rows
 from sklearn_noisy._splits import make_splits
 from sklearn_noisy._validation import check_sample_weight
 from sklearn_noisy.exceptions import TrainingInterruptedWarning

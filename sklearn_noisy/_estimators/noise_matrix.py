@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 from tqdm import tqdm
 
+from sklearn_noisy._estimators.base import is_dataset
 from sklearn_noisy._estimators.cross_fitting import (
     fit_on,
     out_of_fold_probabilities,
@@ -21,7 +22,6 @@ from sklearn_noisy._estimators.cross_fitting import (
     weight_params,
 )
 from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
-from sklearn_noisy._rows.training_data import is_dataset
 from sklearn_noisy._splits import make_splits
 from sklearn_noisy._validation import check_is_clean, check_sample_weight, own_generator
 from sklearn_noisy.noise import NoiseEstimate, inverse_from_noise

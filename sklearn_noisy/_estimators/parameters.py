@@ -100,60 +100,78 @@ class SkorchParamsMixin:
         own = {}
         for name, value in params.items():
             group, is_nested, _ = name.partition("__")
-            passed_on = name in PASSED_ON or name in self._kwargs
-            if passed_on or (is_nested and group in self._param_groups()):
+            in_group = group in GROUPS and (group != "loss" or hasattr(self, "loss"))
+            if name in PASSED_ON or name in self._kwargs or (is_nested and in_group):
                 self._kwargs[name] = value
             else:
                 own[name] = value
         super().set_params(**own)
         return self
 
-    def _param_groups(self):
-        """Groups that this estimator has: `loss` only where there is one."""
-        own = self._get_param_names()
-        return [group for group in GROUPS if group != "loss" or "loss" in own]
-
-    def _params_for(self, group):
-        """``{"x": value}`` of all ``group__x`` that were set."""
-        prefix = group + "__"
-        return {
-            name.removeprefix(prefix): value
-            for name, value in self._kwargs.items()
-            if name.startswith(prefix)
-        }
-
     def _check_kwargs(self):
-        """Refuse unknown and reserved names, naming the right one."""
-        own = self._get_param_names()
-        groups = self._param_groups()
-        for name in self._kwargs:
+        """Parameters of each group, by their own names; refuses unknown names.
+
+        Returns
+        -------
+        dict of str to dict
+            ``"module"``, ``"loss"`` and, under ``"net"`` with their full names, those
+            that skorch's net takes.
+
+        Raises
+        ------
+        UnknownParameterError
+            It names the parameter that was probably meant.
+        """
+        groups = {"module": {}, "loss": {}, "net": {}}
+        has_loss = hasattr(self, "loss")
+        for name, value in self._kwargs.items():
             group, is_nested, rest = name.partition("__")
             if group in RESERVED:
                 raise UnknownParameterError(
                     f"{type(self).__name__} does not take {name!r}: {RESERVED[group]}."
                 )
-            if name in PASSED_ON or (is_nested and rest and group in groups):
-                continue
-            known = [*own, *PASSED_ON, *groups]
-            head = group if is_nested else name
-            near = difflib.get_close_matches(head, known, n=1, cutoff=0.5)
-            near = [f"{match}__{rest}" if is_nested else match for match in near]
-            # module_x or modulex for module__x
-            near += [
-                f"{g}__{name[len(g) :].lstrip('_')}"
-                for g in groups
-                if name.startswith(g) and name != g
-            ]
-            if name in KNOWN_ELSEWHERE:
-                near = [KNOWN_ELSEWHERE[name]]
-            hint = f" Did you mean {near[-1]!r}?" if near else ""
-            raise UnknownParameterError(
-                f"{type(self).__name__} has no parameter {name!r}.{hint}"
-            )
+            in_group = is_nested and rest and group in GROUPS
+            if not (name in PASSED_ON or in_group) or (
+                group == "loss" and not has_loss
+            ):
+                hint = _hint(name, self._get_param_names(), has_loss)
+                raise UnknownParameterError(
+                    f"{type(self).__name__} has no parameter {name!r}.{hint}"
+                )
+            if group in ("module", "loss"):
+                groups[group][rest] = value
+            else:
+                groups["net"][name] = value
+        return groups
 
 
-def check_training_parameters(estimator):
+def _hint(name, own, has_loss):
+    """What an error says of the parameter that was probably meant."""
+    if name in KNOWN_ELSEWHERE:
+        return f" Did you mean {KNOWN_ELSEWHERE[name]!r}?"
+    groups = [group for group in GROUPS if group != "loss" or has_loss]
+    group, is_nested, rest = name.partition("__")
+    head = group if is_nested else name
+    known = [*own, *PASSED_ON, *groups]
+    near = difflib.get_close_matches(head, known, n=1, cutoff=0.5)
+    near = [f"{match}__{rest}" if is_nested else match for match in near]
+    # module_x or modulex for module__x
+    near += [
+        f"{g}__{name[len(g) :].lstrip('_')}"
+        for g in groups
+        if name.startswith(g) and name != g
+    ]
+    return f" Did you mean {near[-1]!r}?" if near else ""
+
+
+def check_training_parameters(estimator, *, named_batch_sizes=()):
     """Refuse values of the training parameters that are out of their range.
+
+    Parameters
+    ----------
+    estimator : estimator
+    named_batch_sizes : tuple of str, default=()
+        What `batch_size` may be, beside a number.
 
     Raises
     ------
@@ -169,7 +187,7 @@ def check_training_parameters(estimator):
         max_val=1,
         include_boundaries="neither",
     )
-    sizes = (-1, *estimator._named_batch_sizes)  # -1: skorch's name for all rows
+    sizes = (-1, *named_batch_sizes)  # -1: skorch's name for all rows
     if estimator.batch_size not in sizes:
         check_scalar(estimator.batch_size, "batch_size", Integral, min_val=1)
     if estimator.early_stopping not in ("auto", True, False):

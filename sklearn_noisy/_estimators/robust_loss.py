@@ -1,13 +1,14 @@
 """RobustLossClassifier: a net trained with a loss that wrong labels do not pull."""
 
 import inspect
+from dataclasses import replace
+from functools import partial
 from numbers import Integral
 
 import torch
 
 from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
-from sklearn_noisy._training.between_epochs import BestEpoch
-from sklearn_noisy._training.loss_schedule import LossSchedule, ScheduledLoss
+from sklearn_noisy._training.callbacks import BestEpoch, LossSchedule, ScheduledLoss
 from sklearn_noisy.losses import LOSSES, make_loss
 
 __all__ = ["RobustLossClassifier"]
@@ -194,58 +195,69 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         self.verbose = verbose
         self._store_kwargs(kwargs)
 
-    def _make_criterion(self):
-        return ScheduledLoss(self._make_loss(len(self.classes_)))
+    def fit(self, X, y, sample_weight=None):
+        """Train on labels some of which may be wrong.
 
-    def _make_loss(self, n_classes):
-        """The robust loss, with its parameters."""
-        params = self._params_for("loss")
-        loss = (
-            LOSSES.get(self.loss, self.loss)
-            if isinstance(self.loss, str)
-            else self.loss
-        )
-        if isinstance(loss, type):
-            accepted = inspect.signature(loss).parameters
-            for name in ("gamma", "c"):
-                # A grid over losses sets gamma for those that have none, too.
-                if getattr(self, name) is None or name not in accepted:
-                    continue
-                if name in params:
-                    raise ValueError(
-                        f"{name} and loss__{name} are the same parameter; give one of "
-                        f"them (got {getattr(self, name)!r} and {params[name]!r})."
-                    )
-                params[name] = getattr(self, name)
-        return make_loss(self.loss, n_classes, **params)
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), \
+                ndarray of shape (n_samples, ...) or Dataset
+            Rows of any numeric dtype: a table, a sparse matrix (made dense
+            batch by batch) or, for instance, images. Rows of a
+            ``torch.utils.data.Dataset`` are read when they are needed.
+        y : array-like of shape (n_samples,)
+            Given labels: integers, strings or booleans.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. A row of weight 0 counts as absent.
 
-    def _criterion_state(self):
-        criterion = self.net_.criterion_
-        # Ours are kept as they are, whatever became of the parameters since; one of
-        # the user's is made anew.
-        is_ours = type(criterion.loss) in LOSSES.values()
-        return {
-            "loss": criterion.loss if is_ours else None,
-            "active": criterion.active,
-        }
+        Returns
+        -------
+        self
 
-    def _remake_criterion(self, state):
-        loss = state["loss"]
-        criterion = self._make_criterion() if loss is None else ScheduledLoss(loss)
-        criterion.active = state["active"]
-        return criterion
+        Raises
+        ------
+        ValueError
+            For an argument or a parameter out of its range.
+        TypeError
+            For an unknown parameter.
+        ModuleOutputError
+            If the module does not return logits of shape
+            ``(n_samples, n_classes)``.
+        DeviceNotAvailableError
+            If `device` does not exist here.
+        TrainingDivergedError
+            If the loss became NaN; the estimator is then unfitted.
 
-    def _make_callbacks(self):
-        first_epoch = 1 if self.delay == "auto" else self.delay
-        return [
-            ("loss_schedule", LossSchedule(self.delay, self.classes_.tolist())),
-            ("best_epoch", BestEpoch(self.n_iter_no_change, first_epoch)),
-        ]
+        Warns
+        -----
+        LossWarmUpWarning
+            If the robust loss starts too early, or never.
+        TrainingInterruptedWarning
+            If an interrupt (Ctrl-C) ended the training early: the model is what was
+            reached until then.
+        """
+        return self._fit(X, y, sample_weight)
 
-    def _after_training(self):
-        callbacks = dict(self.net_.callbacks_)
-        if "loss_schedule" in callbacks:
-            callbacks["loss_schedule"].warn_if_never(self.net_)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one epoch on these rows.
+
+        No row is held out and training does not stop early; the schedule of
+        the loss counts the calls.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), \
+                ndarray of shape (n_samples, ...) or Dataset
+        y : array-like of shape (n_samples,)
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed in the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, sample_weight, partial=True, classes=classes)
 
     def _check_parameters(self):
         if isinstance(self.module, str):
@@ -262,4 +274,50 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
                 "delay must be 'auto' or an integer >= 0, the first epoch (counted "
                 f"from 1) of the robust loss; got {self.delay!r}."
             )
-        return super()._check_parameters()
+        super()._check_parameters()
+
+    def _net_spec(self, rows, classes, n_rows):
+        spec = super()._net_spec(rows, classes, n_rows)
+        params = _loss_parameters(self, self._check_kwargs()["loss"])
+        first_epoch = 1 if self.delay == "auto" else self.delay
+        own = [
+            ("loss_schedule", LossSchedule(self.delay, classes.tolist())),
+            ("best_epoch", BestEpoch(self.n_iter_no_change, first_epoch)),
+        ]
+        disabled = spec.callbacks == "disable"
+        return replace(
+            spec,
+            criterion=partial(_make_criterion, self.loss, len(classes), params),
+            callbacks="disable" if disabled else own + spec.callbacks,
+        )
+
+    def _train(self, trainer, parts, goes_on):
+        super()._train(trainer, parts, goes_on)
+        schedule = dict(trainer.net.callbacks_).get("loss_schedule")
+        if schedule is not None:
+            schedule.warn_if_never(trainer.net)
+
+
+def _make_criterion(loss, n_classes, params):
+    return ScheduledLoss(make_loss(loss, n_classes, **params))
+
+
+def _loss_parameters(estimator, params):
+    """Parameters of the loss: `params`, `gamma` and `c`."""
+    loss = estimator.loss
+    cls = LOSSES.get(loss, loss) if isinstance(loss, str) else loss
+    if not isinstance(cls, type):
+        return params
+    accepted = inspect.signature(cls).parameters
+    for name in ("gamma", "c"):
+        value = getattr(estimator, name)
+        # A grid over losses sets gamma for those that have none, too.
+        if value is None or name not in accepted:
+            continue
+        if name in params:
+            raise ValueError(
+                f"{name} and loss__{name} are the same parameter; give one of them "
+                f"(got {value!r} and {params[name]!r})."
+            )
+        params[name] = value
+    return params

@@ -1,80 +1,143 @@
-"""The noise matrix from noisy labels alone.
+"""A noise matrix that EM learns from noisy labels alone.
 
-A net that trained on a row has learned its label, and finds no noise in it. So the
-rows are divided into folds; for each fold there is a net that trains on the others
-and judges this one. These nets learn together, each through the noise layer, and
-after every epoch the matrix is the likeliest one given what they all think of the
-rows that they do not know.
+A net that trained on a row has memorised its label and finds no noise in it. So the
+rows are divided into folds, and for each fold one net trains on the other folds and
+judges this one. These nets train together, each through the noise layer. After every
+epoch the matrix becomes the likeliest one under what the nets predict for the rows
+that they did not train on.
 """
 
-import copy
+from __future__ import annotations
+
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.special import softmax
-from skorch.callbacks import Callback
 from tqdm import tqdm
 
+from sklearn_noisy._matrix_sources.result import MatrixResult, MatrixSource
+from sklearn_noisy._rows.rows import FitData, TrainingData
 from sklearn_noisy._splits import stratified_folds
-from sklearn_noisy._training.between_epochs import BestEpoch, OneCycle
+from sklearn_noisy._training.callbacks import BestEpoch, OneCycle
+from sklearn_noisy._training.net import NoisyLabelNet, Training
+from sklearn_noisy._training.trainer import Trainer, make_net
 from sklearn_noisy.nn import NoiseLayer
 from sklearn_noisy.noise import (
     certain_noise_matrix,
-    confident_noise_matrix,
     count_noise_matrix,
     likely_noise_matrix,
     probability_right,
 )
 
-__all__ = ["Folds", "MatrixPath", "StartLearning", "auto_folds", "knowledge"]
-
-# The nets that count get this part of the epochs, or more, up to all, until they have
-# had so many updates. Where the learning rate goes through no cycle, they stop after so
-# many epochs without a gain.
-WARM_UP_PART = 0.5
-WARM_UP_STEPS = 200
-WARM_UP_PATIENCE = 5
-
-# The matrix stays where it is while the learning rate rises, and until the nets have
-# had so many updates, but not for more than this part of the epochs: what a net that
-# knows little makes of the matrix, it then learns, and both stay wrong.
-RESTING_STEPS = 200
-LONGEST_REST = 0.5
-
-# What the start of a column is worth, as a part of what is not known of its class: see
-# `knowledge`.
-START_WORTH = 0.25
+__all__ = ["CountedMatrix", "FoldNets", "FoldSettings", "LearnedMatrix", "knowledge"]
 
 TINY = np.finfo(np.float64).tiny
 
-# Steps of EM between two epochs, which go on from the last matrix, and in the end.
-STEPS_PER_EPOCH = 20
-MAX_STEPS = 2000
 
+@dataclass(frozen=True)
+class Learning:
+    """How the matrix is learned; measured on MNIST, Fashion-MNIST and digits.
 
-def auto_folds(n_rows):
-    """Folds for so many noisy rows.
-
-    Few rows want nets that train on most of them. On many, half is enough, and two
-    nets on half of the rows cost what one on all of them would. Very few cannot be
-    divided: there the matrix is only counted, and scikit-learn's rule that a row of
-    weight k equals k rows holds exactly.
+    Attributes
+    ----------
+    warm_up_part : float
+        Part of the epochs that the counting nets train for.
+    warm_up_updates, warm_up_patience : int
+        They train for more epochs, up to all, until they have had this number of
+        updates. Without a learning-rate cycle they stop after this number of epochs
+        without a gain.
+    resting_updates : int
+    longest_rest : float
+        The matrix is fixed while the learning rate rises and until the nets have had
+        this number of updates, but at most for this part of the epochs. Early
+        estimates reinforce themselves: the nets learn the errors of the matrix.
+    steps_per_epoch, last_steps : int
+        Steps of EM after an epoch, which continue from the last matrix, and at the
+        end.
+    start_worth : float
+        Weight of the start of a column, relative to what is unknown of its class; see
+        `knowledge`.
+    few_rows, many_rows, few_folds, many_folds : int
+        Fewer noisy rows than `few_rows` cannot be divided: the matrix is only counted,
+        and scikit-learn's rule that a row of weight k equals k rows holds exactly.
+        From `many_rows` on, nets on half of the rows are good enough, and two of them
+        cost as much as one on all rows.
     """
-    if n_rows < 200:
-        return 1
-    return 5 if n_rows < 10_000 else 2
+
+    warm_up_part: float = 0.5
+    warm_up_updates: int = 200
+    warm_up_patience: int = 5
+    resting_updates: int = 200
+    longest_rest: float = 0.5
+    steps_per_epoch: int = 20
+    last_steps: int = 2000
+    start_worth: float = 0.25
+    few_rows: int = 200
+    many_rows: int = 10_000
+    few_folds: int = 5
+    many_folds: int = 2
 
 
-def knowledge(probabilities, weight):
+LEARNING = Learning()
+
+
+@dataclass(frozen=True)
+class FoldSettings:
+    """Parameters of the nets that each leave out a fold.
+
+    Attributes
+    ----------
+    n_folds : int or "auto"
+        1 is a single net that trains on everything and judges the same rows.
+    warm_up : int or "auto"
+        Epochs of the nets without a noise layer.
+    max_epochs : int
+    one_cycle : bool
+        Whether the learning rate goes through a cycle, where there are several nets.
+    verbose : int
+        Above 0, a progress bar (on stderr).
+    """
+
+    n_folds: int | str
+    warm_up: int | str
+    max_epochs: int
+    one_cycle: bool
+    verbose: int
+
+    def folds_for(self, n_rows: int) -> int:
+        """Number of folds for this number of noisy rows.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer rows than folds.
+        """
+        if self.n_folds == "auto":
+            if n_rows < LEARNING.few_rows:
+                return 1
+            few = n_rows < LEARNING.many_rows
+            return LEARNING.few_folds if few else LEARNING.many_folds
+        if int(self.n_folds) > n_rows:
+            raise ValueError(
+                f"n_folds={self.n_folds} is more than the {n_rows} noisy rows."
+            )
+        return int(self.n_folds)
+
+
+def knowledge(probabilities: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """How far each class is known, from 0 to 1.
 
     The variance of "the true class is k" has a part that its probabilities explain,
-    r = Var(p_k) / E p_k (1 - E p_k), and one that is missing. EM finds the column from
-    the first, and goes astray where the other is large: where neither a row nor its
-    label says much, it puts the row wherever it likes, and the nets learn that the
-    rows of the class are noise. So the start keeps a weight in proportion to what is
-    missing.
+    r = Var(p_k) / E p_k (1 - E p_k), and a part that they do not. EM estimates the
+    column from the first. Where the second is large, neither the row nor its label
+    says much: EM then assigns the rows arbitrarily, and the nets learn that the rows of
+    the class are noise. So the start of the column keeps a weight in proportion to
+    the unexplained part.
 
     Parameters
     ----------
@@ -91,274 +154,247 @@ def knowledge(probabilities, weight):
     variance = weight @ (probabilities - mean) ** 2
     explained = variance / np.maximum(mean * (1 - mean), TINY)
     explained = np.minimum(explained, 1)  # but for rounding
-    return explained / (explained + START_WORTH * (1 - explained))
+    return explained / (explained + LEARNING.start_worth * (1 - explained))
 
 
-def n_updates(net, rows):
-    """Updates of the weights in an epoch."""
-    return len(net.get_iterator(rows, training=True))
-
-
-class MatrixPath(Callback):
-    """Keep the noise matrix of each epoch while the gradient changes it."""
-
-    def initialize(self):
-        """Forget an earlier path."""
-        self.path_ = []
-        return self
-
-    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """The matrix after this epoch."""
-        matrix = net.criterion_.matrix.detach().cpu().double().numpy()
-        self.path_.append(matrix.copy())  # not the memory that learns on
-
-
-class StartLearning(Callback):
-    """Let the gradient change the noise matrix from some epoch on.
-
-    Parameters
-    ----------
-    epoch : int
-        Counted from 1.
-
-    Attributes
-    ----------
-    has_ended_ : bool
-        Whether the matrix is fixed from now on.
-    """
-
-    # What a file keeps of it.
-    KEPT = ("has_ended_",)
-
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def initialize(self):
-        """A training that has not ended."""
-        self.has_ended_ = False
-        return self
-
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Switch, before the first update of this epoch."""
-        learn = len(net.history) >= self.epoch and not self.has_ended_
-        if learn != net.criterion_.learn:
-            net.criterion_.set_learning(learn)
-
-
-class Folds:
-    """Nets that each leave out a fold, and what they say of it.
+class FoldNets:
+    """Nets that each leave out a fold, and what they predict for it.
 
     Parameters
     ----------
     data : TrainingData
-    n_folds : int
-        1: a single net that trains on everything, and judges that.
-    make_net : callable
-        Takes data, a criterion and a list of callbacks, returns a net.
-    make_rows : callable
-        Takes data and, as a keyword, whether they train; returns rows.
-    max_epochs : int
-        Of each training.
-    one_cycle : bool
-        Whether the learning rate goes through a cycle, where there are several nets.
-    checkpoint : Checkpoint or NoCheckpoint
-    verbose : int
-        Above 0, a progress bar (on stderr).
+    settings : FoldSettings
+    trainer : Trainer
+        Torch's generators must be seeded: all nets draw from one stream.
 
     Attributes
     ----------
-    quality : ndarray of shape (n_noisy,) or None
-        Once a matrix is learned: how probable it is that the label of each noisy row
-        is right, by the net that leaves it out.
+    given : int64 ndarray of shape (n_noisy,)
+        Labels of the noisy rows.
+    weight : ndarray of shape (n_noisy,)
+    parts : list of tuples
+        Rows that train, rows that are left out, and positions of the latter among the
+        noisy rows.
     """
 
-    quality = None
-
-    def __init__(
-        self,
-        data,
-        n_folds,
-        make_net,
-        make_rows,
-        *,
-        max_epochs,
-        one_cycle,
-        checkpoint,
-        verbose,
-    ):
-        self.verbose = verbose
-        self.data = data
-        self.checkpoint = checkpoint
-        self.make_net = make_net
-        self.make_rows = make_rows
-        self.max_epochs = max_epochs
-        self.noisy = np.flatnonzero(data.is_noisy)
-        self.given = data.y[self.noisy]
-        self.weight = data.weight[self.noisy]
+    def __init__(self, data: TrainingData, settings: FoldSettings, trainer: Trainer):
+        self.data, self.settings, self.trainer = data, settings, trainer
+        noisy = np.flatnonzero(data.is_noisy)
+        self.given, self.weight = data.y[noisy], data.weight[noisy]
+        n_folds = settings.folds_for(len(noisy))
         self.is_cross_fitted = n_folds > 1
-        # A net that judges the rows that it trains on need not learn them better.
-        self.one_cycle = one_cycle and self.is_cross_fitted
-        everything = np.ones(len(data.y), dtype=bool)
-        self.parts = [(everything, np.arange(len(self.noisy)))]
+        # A net that judges the rows that it trains on should not learn them better.
+        self.one_cycle = settings.one_cycle and self.is_cross_fitted
+        self.parts = [(data, data.subset(noisy), np.arange(len(noisy)))]
         if self.is_cross_fitted:
-            # Clean and outside rows measure nothing: every net learns from them.
+            # Clean and outside rows measure nothing: every net trains on them.
             self.parts = []
             for _, test in stratified_folds(self.given, n_folds):
-                train = everything.copy()
-                train[self.noisy[test]] = False
-                self.parts.append((train, test))
+                train = np.ones(len(data.y), dtype=bool)
+                train[noisy[test]] = False
+                self.parts.append((data.subset(train), data.subset(noisy[test]), test))
 
-    def _layers_and_nets(self, matrix, callbacks=()):
-        if self.one_cycle:
-            callbacks = [*callbacks, ("cycle", OneCycle())]
-        layers, nets = [], []
-        for train, _ in self.parts:
-            layers.append(
-                NoiseLayer(
-                    torch.as_tensor(matrix), outside=bool(self.data.is_outside.any())
-                )
-            )
-            part = self.data.subset(train)
-            own = [(name, copy.copy(callback)) for name, callback in callbacks]
-            nets.append(self.make_net(part, layers[-1], own))
-        return layers, nets
+    def make(self, matrix: np.ndarray, *callbacks: Any) -> list[NoisyLabelNet]:
+        """New nets, each with a noise layer of this matrix."""
+        cycle = [("cycle", OneCycle())] if self.one_cycle else []
+        spec = replace(
+            self.trainer.spec,
+            criterion=partial(
+                NoiseLayer,
+                torch.as_tensor(matrix),
+                outside=bool(self.data.is_outside.any()),
+            ),
+            callbacks=[*callbacks, *cycle],
+            verbose=0,  # lines of several nets at once cannot be told apart
+        )
+        return [make_net(spec, train.labelled()) for train, _, _ in self.parts]
 
-    def _rows(self):
-        """Training rows and left-out rows of each net."""
-        for train, test in self.parts:
-            yield (
-                self.make_rows(self.data.subset(train)),
-                self.make_rows(self.data.subset(self.noisy[test]), training=False),
-            )
+    def logits(self, nets: list[NoisyLabelNet]) -> np.ndarray:
+        """Logits of every noisy row, by the net that leaves it out."""
+        result = np.empty((len(self.given), self.data.n_classes))
+        for net, (_, left_out, test) in zip(nets, self.parts, strict=True):
+            result[test] = net.logits(left_out.rows)
+        return result
 
-    def _logits(self, nets, left_out):
-        logits = np.empty((len(self.noisy), self.data.n_classes))
-        for net, rows, (_, test) in zip(nets, left_out, self.parts, strict=True):
-            logits[test] = net.logits(rows)
-        return logits
+    def updates_per_epoch(self, net: NoisyLabelNet) -> int:
+        """Updates of the weights of one net in an epoch."""
+        train, _, _ = self.parts[0]
+        return len(net.get_iterator(train.labelled(), training=True))
 
-    def warm_up(self, n_epochs):
+    def warm_up(self) -> np.ndarray:
         """Logits of every noisy row by nets without a noise layer.
 
-        Parameters
-        ----------
-        n_epochs : int or None
-            None: half of the epochs, more on few rows, or, where the learning rate
-            goes through no cycle, until the agreement with the given labels of the
-            fold that is left out no longer grows. The best epoch is kept.
+        By default they train for half of the epochs, for more on few rows, or, without
+        a learning-rate cycle, until they no longer agree better with the given labels
+        of the fold that is left out. The best epoch is kept.
 
         Returns
         -------
         ndarray of shape (n_noisy, n_classes)
         """
-        waits = n_epochs is None and not self.one_cycle
+        n_epochs, is_auto = self.settings.warm_up, self.settings.warm_up == "auto"
+        waits = is_auto and not self.one_cycle
         best = BestEpoch(
-            WARM_UP_PATIENCE if waits else None,
+            LEARNING.warm_up_patience if waits else None,
             by="loss" if self.one_cycle else "accuracy",
         )
-        callbacks = [("best_epoch", best)]
-        _, nets = self._layers_and_nets(np.eye(self.data.n_classes), callbacks)
-        rows = list(self._rows())
-        if n_epochs is None:
-            n_epochs = self.max_epochs
+        nets = self.make(np.eye(self.data.n_classes), ("best_epoch", best))
+        if is_auto:
+            n_epochs = self.settings.max_epochs
             if self.one_cycle:
-                enough = WARM_UP_STEPS / n_updates(nets[0], rows[0][0])
-                n_epochs = min(
-                    n_epochs, math.ceil(max(WARM_UP_PART * n_epochs, enough))
-                )
-        for net, (train, left_out) in zip(nets, rows, strict=True):
-            net.train(
-                train,
-                left_out if self.is_cross_fitted else None,
-                n_epochs,
-                self.checkpoint.stage(),
-            )
+                enough = LEARNING.warm_up_updates / self.updates_per_epoch(nets[0])
+                part = max(LEARNING.warm_up_part * n_epochs, enough)
+                n_epochs = min(n_epochs, math.ceil(part))
+        for net, (train, left_out, _) in zip(nets, self.parts, strict=True):
+            held_out = left_out if self.is_cross_fitted else None
+            self.trainer.train(net, train.labelled(), held_out, int(n_epochs))
             if net.interrupted_:  # no model has been reached yet
                 raise KeyboardInterrupt
-        return self._logits(nets, [left_out for _, left_out in rows])
+        return self.logits(nets)
 
-    def count(self, logits):
-        """Noise matrix by counting, where the nets are certain if they can be."""
-        if self.is_cross_fitted:
-            return certain_noise_matrix(
-                softmax(logits, axis=1), self.given, self.weight
+
+@dataclass(frozen=True)
+class CountedMatrix:
+    """Given labels counted against the predictions of nets that leave the rows out.
+
+    Attributes
+    ----------
+    settings : FoldSettings
+    """
+
+    settings: FoldSettings
+
+    def find(self, data: FitData, trainer: Trainer) -> MatrixResult:
+        """The counts, where the nets are certain if rows are left out."""
+        nets = FoldNets(data.everything.without_class_weight(), self.settings, trainer)
+        logits = nets.warm_up()
+        if nets.is_cross_fitted:
+            matrix = certain_noise_matrix(
+                softmax(logits, axis=1), nets.given, nets.weight
             )
-        return count_noise_matrix(
-            logits.argmax(axis=1), self.given, self.data.n_classes, self.weight
+        else:
+            matrix = count_noise_matrix(
+                logits.argmax(axis=1), nets.given, nets.data.n_classes, nets.weight
+            )
+        return MatrixResult(matrix, [matrix])
+
+
+@dataclass(frozen=True)
+class LearnedMatrix:
+    """The matrix that EM learns together with nets that each leave out a fold.
+
+    Attributes
+    ----------
+    start : MatrixSource
+        Where learning starts.
+    settings : FoldSettings
+    """
+
+    start: MatrixSource
+    settings: FoldSettings
+
+    def find(self, data: FitData, trainer: Trainer) -> MatrixResult:
+        """The matrix after the last epoch."""
+        result = self.start.find(data, trainer)
+        nets = FoldNets(data.everything.without_class_weight(), self.settings, trainer)
+        if not nets.is_cross_fitted:
+            # Judged by a net that memorised the labels, EM goes to the identity.
+            return result
+        learning = MatrixTraining(nets, result.matrix)
+        for _ in trainer.epochs_of(learning):
+            pass
+        return replace(
+            result,
+            matrix=learning.path[-1],
+            path=learning.path,
+            label_quality=learning.label_quality,
         )
 
-    def confident(self, logits):
-        """Noise matrix from the confident joint."""
-        return confident_noise_matrix(softmax(logits, axis=1), self.given, self.weight)
 
-    def learn(self, start):
-        """The matrix that learns together with the nets.
+class MatrixTraining:
+    """Training of the matrix and of the nets that each leave out a fold.
 
-        Parameters
-        ----------
-        start : ndarray of shape (n_classes, n_classes)
+    Parameters
+    ----------
+    nets : FoldNets
+    start : ndarray of shape (n_classes, n_classes)
 
-        Returns
-        -------
-        list of ndarrays of shape (n_classes, n_classes)
-            The start, and the matrix after each epoch.
-        """
-        if not self.is_cross_fitted:
-            # Judged by nets that know their labels, EM goes to the identity.
-            return [start]
-        layers, nets = self._layers_and_nets(start)
-        rows = list(self._rows())
-        left_out = [rows for _, rows in rows]
-        stage = self.checkpoint.stage()
-        path, self.quality, progress = (stage and stage.load()) or (
-            [start],
-            None,
-            [None] * len(nets),
-        )
-        trainings = [
-            net.train_by_epoch(train, None, self.max_epochs, of_net)
-            for net, (train, _), of_net in zip(nets, rows, progress, strict=True)
+    Attributes
+    ----------
+    path : list of ndarrays of shape (n_classes, n_classes)
+        The start, and the matrix after each epoch.
+    label_quality : ndarray of shape (n_noisy,) or None
+        After the last epoch: the probability that the label of each noisy row is
+        right, by the net that leaves it out.
+    """
+
+    def __init__(self, nets: FoldNets, start: np.ndarray):
+        self.folds, self.path = nets, [start]
+        self.n_epochs = nets.settings.max_epochs
+        self.label_quality: np.ndarray | None = None
+        self.nets = nets.make(start)
+        self.trainings = [
+            Training(net, train.labelled(), None, self.n_epochs)
+            for net, (train, _, _) in zip(self.nets, nets.parts, strict=True)
         ]
-        rest = self._resting_epochs(nets[0], rows[0][0])
-        epochs = tqdm(
-            zip(*trainings, strict=True),
+
+    def epochs(self) -> Iterator[None]:
+        """Train; yields after each epoch of all nets and of the matrix."""
+        rest = OneCycle.RISE * self.n_epochs
+        updates = self.folds.updates_per_epoch(self.nets[0])
+        rest = max(rest, LEARNING.resting_updates / updates)
+        rest = min(rest, LEARNING.longest_rest * self.n_epochs)
+        bar = tqdm(
             desc="epochs of the noise matrix",
-            initial=len(path) - 1,
-            total=self.max_epochs,
-            disable=not self.verbose,
+            initial=len(self.path) - 1,
+            total=self.n_epochs,
+            disable=not self.folds.settings.verbose,
         )
-        for _ in epochs:
-            epoch, matrix = len(path), path[-1]
-            last = epoch == self.max_epochs
-            if epoch > rest or last:
-                steps = MAX_STEPS if last else STEPS_PER_EPOCH
-                matrix, p = self._update(
-                    self._logits(nets, left_out), matrix, start, steps
-                )
-                if last:
-                    self.quality = probability_right(p, self.given, matrix)
-                for layer in layers:
-                    layer.set_matrix(matrix)
-            path.append(matrix)
-            if stage is not None:
-                stage.save((path, self.quality, [net.progress() for net in nets]))
-        return path
+        with bar:
+            for _ in zip(*(t.epochs() for t in self.trainings), strict=True):
+                epoch = len(self.path)
+                is_last = epoch == self.n_epochs
+                if epoch > rest or is_last:
+                    self.path.append(self._updated(is_last))
+                else:
+                    self.path.append(self.path[-1])
+                bar.update()
+                yield
 
-    def _update(self, logits, matrix, start, n_steps):
-        """The matrix after an epoch, by so many steps of EM, and what it goes by.
-
-        That is the probability of each true class, given the row alone.
-        """
+    def _updated(self, is_last: bool) -> np.ndarray:
+        """The matrix after an epoch, which the nets train with from now on."""
+        start, matrix, given = self.path[0], self.path[-1], self.folds.given
+        logits, weight = self.folds.logits(self.nets), self.folds.weight
         likely, factor, _ = likely_noise_matrix(
-            logits, self.given, matrix, self.weight, max_iter=n_steps
+            logits,
+            given,
+            matrix,
+            weight,
+            max_iter=LEARNING.last_steps if is_last else LEARNING.steps_per_epoch,
         )
         p = softmax(factor * logits, axis=1)
-        posterior = p * matrix[self.given]
+        posterior = p * matrix[given]
         posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), TINY)
-        known = knowledge(posterior, self.weight)
-        return known * likely + (1 - known) * start, p
+        known = knowledge(posterior, weight)
+        matrix = known * likely + (1 - known) * start
+        if is_last:
+            self.label_quality = probability_right(p, given, matrix)
+        for net in self.nets:
+            net.criterion_.set_matrix(matrix)
+        return matrix
 
-    def _resting_epochs(self, net, rows):
-        rest = OneCycle.RISE * self.max_epochs
-        rest = max(rest, RESTING_STEPS / n_updates(net, rows))
-        return min(rest, LONGEST_REST * self.max_epochs)
+    def state_dict(self) -> dict[str, Any]:
+        """What learning needs to continue."""
+        return {
+            "path": self.path,
+            "label_quality": self.label_quality,
+            "trainings": [training.state_dict() for training in self.trainings],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from the state of the same learning."""
+        self.path, self.label_quality = state["path"], state["label_quality"]
+        for training, of_training in zip(
+            self.trainings, state["trainings"], strict=True
+        ):
+            training.load_state_dict(of_training)

@@ -1,47 +1,176 @@
-"""What the parameters of a noise model may be."""
+"""The noise plan: what the parameters of a noise model mean, decided in one place."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
+from torch import nn
 
+from sklearn_noisy._matrix_sources.by_gradient import GradientMatrix
+from sklearn_noisy._matrix_sources.estimated import EstimatedMatrix
+from sklearn_noisy._matrix_sources.known import (
+    IdentityMatrix,
+    KnownMatrix,
+    UniformConversion,
+)
+from sklearn_noisy._matrix_sources.learned import (
+    CountedMatrix,
+    FoldSettings,
+    LearnedMatrix,
+)
+from sklearn_noisy._matrix_sources.result import MatrixSource
 from sklearn_noisy._validation import check_real
-from sklearn_noisy.nn import REGULARIZERS
+from sklearn_noisy.nn import REGULARIZERS, ConvertedLabels, NoiseLayer
 
-__all__ = ["check_noise_parameters"]
+__all__ = ["NoisePlan", "is_fixed", "make_criterion", "make_plan"]
 
 NOISE_MODELS = ("bottom_up", "top_down", "backward")
 
 
-def check_noise_parameters(estimator):
-    """Refuse values that are out of their range or do not go together.
+@dataclass(frozen=True)
+class NoisePlan:
+    """A noise model, resolved.
+
+    Attributes
+    ----------
+    model : {"bottom_up", "top_down", "backward"}
+    source : MatrixSource
+        Where the matrix comes from.
+    is_fixed : bool
+        Whether the source needs nothing but the labels of a batch.
+    n_rounds : int
+        Nets after the first one.
+    """
+
+    model: str
+    source: MatrixSource
+    is_fixed: bool
+    n_rounds: int
+
+
+def make_criterion(model: str, matrix: np.ndarray, *, outside: bool) -> nn.Module:
+    """The criterion of a net, from the matrix that was found.
+
+    Parameters
+    ----------
+    model : {"bottom_up", "top_down", "backward"}
+    matrix : ndarray of shape (n_classes, n_classes)
+    outside : bool
+        Whether there may be rows that belong to no class.
+    """
+    if model == "bottom_up":
+        return NoiseLayer(torch.as_tensor(matrix), outside=outside)
+    if model == "backward":
+        matrix = np.linalg.inv(matrix)
+    return ConvertedLabels(torch.as_tensor(matrix))
+
+
+def is_fixed(noise_model: Any, noise_matrix: Any, refine: Any) -> bool:
+    """Whether a noise model needs nothing but the labels of a batch."""
+    if isinstance(noise_model, str) and noise_model == "top_down":
+        return True
+    return not isinstance(noise_matrix, (str, BaseEstimator)) and not refine
+
+
+def make_plan(estimator: Any, make_default: Callable[..., Any]) -> NoisePlan:
+    """The plan that an estimator's parameters describe.
+
+    Parameters
+    ----------
+    estimator : NoiseAdaptedClassifier
+    make_default : callable
+        Takes the number of clean rows and the trainer, returns the estimator of the
+        matrix that ``noise_matrix="estimate"`` means.
 
     Raises
     ------
     TypeError, ValueError
+        If a parameter is out of its range, or parameters do not go together.
     """
+    _check(estimator)
+    _check_matrix(estimator)
+    settings = FoldSettings(
+        n_folds=estimator.n_folds,
+        warm_up=estimator.warm_up,
+        max_epochs=estimator.max_epochs,
+        one_cycle=estimator.lr_schedule == "one_cycle",
+        verbose=estimator.verbose,
+    )
+    model, spec = estimator.noise_model, estimator.noise_matrix
+    return NoisePlan(
+        model=model,
+        source=_source(estimator, settings, make_default),
+        is_fixed=is_fixed(model, spec, estimator.refine),
+        n_rounds=estimator.n_rounds if model == "bottom_up" else 0,
+    )
+
+
+def _source(
+    estimator: Any, settings: FoldSettings, make_default: Callable[..., Any]
+) -> MatrixSource:
+    """Where the matrix comes from; learning starts from another source."""
+    if estimator.noise_model == "top_down":
+        return UniformConversion(estimator.alpha)
+    spec, name = estimator.noise_matrix, "noise_matrix"
+    learns = estimator.refine or _is_named(spec, "learn")
+    if _is_named(spec, "learn"):
+        spec, name = estimator.noise_init, "noise_init"
+    start: MatrixSource
+    if _is_named(spec, "count"):
+        start = CountedMatrix(settings)
+    elif _is_named(spec, "identity"):
+        start = IdentityMatrix()
+    elif isinstance(spec, (str, BaseEstimator)):
+        given = None if isinstance(spec, str) else spec
+        start = EstimatedMatrix(given, make_default, settings)
+    else:
+        start = KnownMatrix(spec, name, inverted=estimator.noise_model == "backward")
+    if not learns:
+        return start
+    if estimator.regularizer is None:
+        return LearnedMatrix(start, settings)
+    automatic = estimator.max_epochs // 3
+    return GradientMatrix(
+        start,
+        regularizer=estimator.regularizer,
+        decay=estimator.noise_decay,
+        lr=estimator.lr if estimator.noise_lr is None else estimator.noise_lr,
+        warm_up=automatic if estimator.warm_up == "auto" else estimator.warm_up,
+        outside=estimator.outside_label is not None,
+        max_epochs=estimator.max_epochs,
+    )
+
+
+def _is_named(spec: Any, name: str) -> bool:
+    """Whether a parameter that may be a matrix is this string."""
+    return isinstance(spec, str) and spec == name
+
+
+def _check(estimator: Any) -> None:
+    """Refuse values that are out of their range."""
     if estimator.noise_model not in NOISE_MODELS:
         raise ValueError(
             f"noise_model must be one of {', '.join(map(repr, NOISE_MODELS))}; "
             f"got {estimator.noise_model!r}."
         )
-    _check_matrix_parameters(estimator)
     check_real(estimator.alpha, "alpha", min_val=0, max_val=1)
     check_real(estimator.gamma, "gamma", min_val=0)
     check_real(estimator.noise_decay, "noise_decay", min_val=0)
     if estimator.noise_lr is not None:
         check_real(
-            estimator.noise_lr,
-            "noise_lr",
-            min_val=0,
-            include_boundaries="neither",
+            estimator.noise_lr, "noise_lr", min_val=0, include_boundaries="neither"
         )
     check_scalar(estimator.n_rounds, "n_rounds", Integral, min_val=0)
-    if estimator.warm_up != "auto":
-        check_scalar(estimator.warm_up, "warm_up", Integral, min_val=1)
-    if estimator.n_folds != "auto":
-        check_scalar(estimator.n_folds, "n_folds", Integral, min_val=1)
+    for name in ("warm_up", "n_folds"):
+        if getattr(estimator, name) != "auto":
+            check_scalar(getattr(estimator, name), name, Integral, min_val=1)
     if estimator.lr_schedule not in ("one_cycle", "constant"):
         raise ValueError(
             "lr_schedule must be 'one_cycle' or 'constant' (others are skorch "
@@ -49,21 +178,21 @@ def check_noise_parameters(estimator):
         )
 
 
-def _check_matrix_parameters(estimator):
-    spec = estimator.noise_matrix
-    if isinstance(spec, type) or (
-        isinstance(spec, str) and spec not in ("learn", "estimate")
-    ):
+def _check_matrix(estimator: Any) -> None:
+    """Refuse parameters of the matrix that mean nothing or do not go together."""
+    spec, init = estimator.noise_matrix, estimator.noise_init
+    if isinstance(spec, str):
+        is_valid = spec in ("learn", "estimate")
+    elif isinstance(spec, type):
+        is_valid = False
+    else:
+        is_valid = isinstance(spec, BaseEstimator) or np.ndim(spec) == 2
+    if not is_valid:
         raise ValueError(
             "noise_matrix must be 'learn', 'estimate', a NoiseMatrixEstimator "
             f"(an instance) or a matrix; got {spec!r}."
         )
-    if not isinstance(spec, (str, BaseEstimator)) and np.ndim(spec) != 2:
-        raise ValueError(
-            "noise_matrix must be 'learn', 'estimate', a NoiseMatrixEstimator or a "
-            f"matrix; got {spec!r}."
-        )
-    learns = isinstance(spec, str) and spec == "learn"
+    learns = _is_named(spec, "learn")
     if estimator.noise_model == "backward" and (learns or estimator.refine):
         what = "noise_matrix='learn'" if learns else "refine=True"
         raise ValueError(
@@ -75,11 +204,7 @@ def _check_matrix_parameters(estimator):
             f"regularizer must be None or one of "
             f"{', '.join(map(repr, REGULARIZERS))}; got {estimator.regularizer!r}."
         )
-    if isinstance(estimator.noise_init, str) and estimator.noise_init not in (
-        "count",
-        "identity",
-    ):
+    if isinstance(init, str) and init not in ("count", "identity"):
         raise ValueError(
-            "noise_init must be 'count', 'identity' or a matrix; got "
-            f"{estimator.noise_init!r}."
+            f"noise_init must be 'count', 'identity' or a matrix; got {init!r}."
         )

@@ -1,17 +1,21 @@
-"""A fit that was killed goes on where it was.
+"""A fit that was killed continues where it stopped.
 
-A fit is a sequence of stages, the trainings of one net or of several together, which
-are the same whenever it is repeated: all seeds come from one generator. So each stage
-keeps, in a file of its own, how far it came; when the same fit is called again, stages
-that ended are put back and the one that did not goes on.
+A fit is a sequence of stages: the training of one net, or of several together. The
+stages are the same in every repetition of the fit, since all seeds come from one
+generator. Each stage keeps its state in a file of its own. When the same fit is called
+again, stages that ended are restored, and the unfinished one continues.
 """
+
+from __future__ import annotations
 
 import io
 import pickle
 import sys
 import types
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -23,21 +27,13 @@ from sklearn_noisy._serialization.file import write_whole
 from sklearn_noisy._version import __version__
 from sklearn_noisy.exceptions import TrainingDivergedError
 
-__all__ = ["NoCheckpoint", "checkpointed"]
+__all__ = ["Checkpoint", "checkpointed", "fit_key"]
 
-# Parameters that change nothing of what a fit learns.
+# Parameters without effect on what a fit learns.
 WITHOUT_EFFECT = ("checkpoint", "verbose")
 
-
-class NoCheckpoint:
-    """Keeps nothing."""
-
-    def stage(self):
-        """No stage."""
-        return
-
-    def share_generator(self, generator):
-        """Nothing to share."""
+# Packages whose objects joblib can hash.
+HASHABLE = ("numpy", "scipy", "pandas", "polars")
 
 
 class Checkpoint:
@@ -50,74 +46,63 @@ class Checkpoint:
         Tells this fit from others.
     """
 
-    def __init__(self, folder, key):
+    def __init__(self, folder: Path, key: str):
         self.folder = folder
         self.key = key
         self.n_stages = 0
 
-    def stage(self):
-        """The next stage; the same call of another run gets the same one."""
-        self.n_stages += 1
-        return Stage(self.folder / f"{self.key}-{self.n_stages}.pt")
+    def epochs_of(self, training: Any) -> Iterator[None]:
+        """Epochs of the next stage, from where its file stands; each one is kept.
 
-    def share_generator(self, generator):
-        """Give a generator the state that it had when the fit began first."""
+        Parameters
+        ----------
+        training : object
+            With ``epochs``, ``state_dict`` and ``load_state_dict``.
+        """
+        self.n_stages += 1
+        path = self.folder / f"{self.key}-{self.n_stages}.pt"
+        if path.exists():
+            content = read(path)
+            torch.set_rng_state(content["cpu"])
+            if content["cuda"]:
+                torch.cuda.set_rng_state_all(content["cuda"])
+            training.load_state_dict(content["state"])
+        for _ in training.epochs():
+            on_cuda = torch.cuda.is_available() and torch.cuda.is_initialized()
+            content = {
+                "state": training.state_dict(),
+                "cpu": torch.get_rng_state(),
+                "cuda": torch.cuda.get_rng_state_all() if on_cuda else [],
+            }
+            write(content, path)
+            yield
+
+    def share_generator(self, generator: np.random.RandomState) -> None:
+        """Set a generator to the state that it had when the fit first began."""
         path = self.folder / f"{self.key}-0.pt"
         if path.exists():
             generator.set_state(read(path))
         else:
             write(generator.get_state(legacy=False), path)
 
-    def remove(self):
+    def remove(self) -> None:
         """Remove the files: the fit has ended."""
         for path in self.files():
             path.unlink()
 
-    def files(self):
-        """Those that there are."""
+    def files(self) -> list[Path]:
+        """Those that exist."""
         return list(self.folder.glob(f"{self.key}-*"))
 
 
-class Stage:
-    """One file: what a stage needs to go on, with torch's generators.
-
-    Parameters
-    ----------
-    path : Path
-    """
-
-    def __init__(self, path):
-        self.path = path
-
-    def load(self):
-        """How far the stage came, and the generators as they were; None at first."""
-        if not self.path.exists():
-            return None
-        content = read(self.path)
-        torch.set_rng_state(content["cpu"])
-        if content["cuda"]:
-            torch.cuda.set_rng_state_all(content["cuda"])
-        return content["progress"]
-
-    def save(self, progress):
-        """Replace the file."""
-        on_cuda = torch.cuda.is_available() and torch.cuda.is_initialized()
-        content = {
-            "progress": progress,
-            "cpu": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if on_cuda else [],
-        }
-        write(content, self.path)
-
-
-def write(content, path):
-    """Replace a file, all at once: a kill leaves the old one or the new one."""
+def write(content: Any, path: Path) -> None:
+    """Replace a file in one step: a kill leaves the old one or the new one."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_whole(path, buffer.getvalue())
 
 
-def read(path):
+def read(path: Path) -> Any:
     """What :func:`write` wrote.
 
     Raises
@@ -133,50 +118,61 @@ def read(path):
 
 
 @contextmanager
-def checkpointed(estimator, data, go_on):
-    """The checkpoint of a fit; its files are removed when the fit has ended.
+def checkpointed(
+    estimator: Any, trainer: Any, data: Any, before: Any
+) -> Iterator[None]:
+    """Keep the trainings of a fit in files, which are removed when it has ended.
 
-    They stay if it was interrupted, and if it failed, unless training diverged, which
+    They stay if training was interrupted, and if it failed, unless it diverged, which
     it would again.
 
     Parameters
     ----------
     estimator : estimator
-        With `checkpoint`, a folder or None.
+        With `checkpoint`, a folder.
+    trainer : Trainer
     data : TrainingData
-    go_on : bool
-        Whether training goes on with the net of the last fit.
+    before : object
+        What training continues from, or None.
     """
-    if estimator.checkpoint is None:
-        yield NoCheckpoint()
-        return
     folder = Path(estimator.checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = Checkpoint(folder, fit_key(estimator, data, go_on))
+    checkpoint = Checkpoint(folder, fit_key(estimator, data, before))
     if estimator.verbose and checkpoint.files():
         tqdm.write(f"going on from the checkpoint in {folder}", file=sys.stderr)
+    checkpoint.share_generator(trainer.rng)
+    trainer.checkpoint = checkpoint
     try:
-        yield checkpoint
+        yield
     except TrainingDivergedError:
         checkpoint.remove()
         raise
-    if not estimator.net_.interrupted_:
+    finally:
+        trainer.checkpoint = None
+    if not trainer.net.interrupted_:
         checkpoint.remove()
 
 
-def fit_key(estimator, data, go_on):
-    """Hash of everything that a fit depends on."""
+def fit_key(estimator: Any, data: Any, before: Any) -> str:
+    """Hash of everything that a fit depends on.
+
+    Parameters
+    ----------
+    estimator : estimator
+    data : TrainingData
+    before : object
+        What training continues from, or None.
+    """
     params = {
         name: value
         for name, value in estimator.get_params(deep=False).items()
         if name not in WITHOUT_EFFECT
     }
-    before = (estimator.module_, estimator.n_iter_) if go_on else None
     about = [type(estimator), params, before, vars(data), __version__]
     return joblib.hash(_by_content([*about, torch.__version__]))
 
 
-def _by_content(value):
+def _by_content(value: Any) -> Any:
     """The same value made of what can be hashed: arrays, plain values, names."""
     if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
         return f"{value.__module__}.{value.__qualname__}"
@@ -192,10 +188,6 @@ def _by_content(value):
     if isinstance(value, list | tuple):
         return [_by_content(entry) for entry in value]
     module = type(value).__module__
-    if hasattr(value, "__dict__") and module.partition(".")[0] not in KNOWN:
+    if hasattr(value, "__dict__") and module.partition(".")[0] not in HASHABLE:
         return [_by_content(type(value)), _by_content(vars(value))]
     return value
-
-
-# What joblib can hash as it is.
-KNOWN = ("numpy", "scipy", "pandas", "polars")

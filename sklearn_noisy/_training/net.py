@@ -1,15 +1,19 @@
-"""The skorch net inside the estimators.
+"""The skorch net inside the estimators, and one training of it.
 
-skorch's components (callbacks, history, optimizer, pickling) with a training
-loop that knows weights, validation rows and schedules, and that does not pay
-for callbacks that nobody listens with.
+The net has skorch's components: callbacks, history, optimizer, pickling. Its training
+loop knows weights and validation rows, and skips batch hooks that no callback
+overrides.
 """
+
+from __future__ import annotations
 
 import copy
 import inspect
+import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,31 +27,35 @@ from skorch.callbacks import (
 )
 from skorch.exceptions import DeviceWarning
 from skorch.utils import is_dataset
+from torch import nn
 
-from sklearn_noisy._rows.batches import Rows, TensorBatches
-from sklearn_noisy._training.between_epochs import callback_progress, resume_callback
-from sklearn_noisy._training.build import check_weights
-from sklearn_noisy._training.optimizer import can_be_fused
+from sklearn_noisy._rows.rows import LabelledRows, Rows, TensorBatches
+from sklearn_noisy._training.callbacks import OwnCallback
 from sklearn_noisy.exceptions import TrainingDivergedError
-from sklearn_noisy.losses import log_softmax
 from sklearn_noisy.nn import floating_dtype
 
-__all__ = ["NoisyLabelNet", "with_batches"]
+__all__ = ["NoisyLabelNet", "Training", "can_be_fused", "with_batches"]
 
-# Rows per batch when nothing is trained: no gradient, so memory is no concern.
+# Rows per batch without gradients, where memory is no concern.
 PREDICTION_BATCH_SIZE = 1024
 
-# They do not listen to batches, and look into the last one.
+# skorch's callbacks that read the last batch without overriding a batch hook.
 READ_BATCHES = (Checkpoint, TrainEndCheckpoint)
 
+# Optimizer settings that choose the implementation of the step, or exclude the fused
+# one.
+_STEP_SETTINGS = {"fused", "foreach", "capturable", "differentiable"}
 
-def with_batches(settings):
-    """Skorch's parameters with our batches, unless others are set.
+State = dict[str, Any]
+
+
+def with_batches(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Skorch's settings with our batches, unless others are set.
 
     Raises
     ------
     TypeError
-        If ours are given a parameter that they do not have.
+        If our batches are given a parameter that they do not have.
     """
     settings = {
         "iterator_train": TensorBatches,
@@ -56,62 +64,119 @@ def with_batches(settings):
     }
     if not {"iterator_train__sampler", "iterator_train__batch_sampler"} & {*settings}:
         settings.setdefault("iterator_train__shuffle", True)
-    own = {*inspect.signature(TensorBatches).parameters}
-    foreign = [
-        name
-        for name in settings
-        if name.startswith("iterator_train__")
-        and name.removeprefix("iterator_train__") not in own
-    ]
-    if settings["iterator_train"] is TensorBatches and foreign:
-        raise TypeError(
-            f"{foreign[0]} is not a parameter of the default batches, which cut "
-            "rows from memory; with iterator_train=torch.utils.data.DataLoader "
-            "it is."
-        )
+    if settings["iterator_train"] is TensorBatches:
+        own = inspect.signature(TensorBatches).parameters
+        for name in settings:
+            group, _, parameter = name.partition("__")
+            if group == "iterator_train" and parameter and parameter not in own:
+                raise TypeError(
+                    f"{name} is not a parameter of the default batches, which cut "
+                    "rows from memory; with iterator_train=torch.utils.data.DataLoader "
+                    "it is."
+                )
     return settings
 
 
-class NoisyLabelNet(NeuralNetClassifier):
-    """A skorch net that trains on weighted :class:`Rows`.
+def can_be_fused(
+    optimizer: Callable[..., Any], settings: Mapping[str, Any], *modules: nn.Module
+) -> bool:
+    """Whether ``fused=True`` changes nothing but the time of an optimizer step.
 
-    Targets are encoded labels, the criterion returns one value per sample.
-    The history has one row per epoch: ``train_loss`` and, with validation
-    rows, ``valid_loss`` and ``valid_acc``, all weighted.
+    The fused step passes once over the memory of weights, gradients and averages. It
+    is right where all of them have the same layout (autograd guarantees that for dense
+    weights). It does not support sparse gradients.
+
+    Parameters
+    ----------
+    optimizer : callable
+        Class or factory of the optimizer.
+    settings : dict
+        Arguments of `optimizer`, beside the weights.
+    *modules : nn.Module
+        Modules whose weights it updates.
+
+    Returns
+    -------
+    bool
+        False where the settings already choose how steps are computed.
+    """
+    if "fused" not in inspect.signature(optimizer).parameters:
+        return False
+    if _STEP_SETTINGS & {*settings}:
+        return False
+    for module in modules:
+        for part in module.modules():
+            if getattr(part, "sparse", False):
+                return False
+        for weight in module.parameters():
+            # A lazy layer has no weights yet.
+            if torch.nn.parameter.is_lazy(weight) or not _is_dense(weight):
+                return False
+    return True
+
+
+def _is_dense(weight: torch.Tensor) -> bool:
+    """Whether a floating-point weight fills its memory without gaps."""
+    if weight.layout != torch.strided or not weight.is_floating_point():
+        return False
+    if weight.device.type not in ("cpu", "cuda"):
+        return False
+    channels_last = weight.ndim == 4 and weight.is_contiguous(
+        memory_format=torch.channels_last
+    )
+    return weight.is_contiguous() or channels_last
+
+
+class NoisyLabelNet(NeuralNetClassifier):
+    """A skorch net that trains on :class:`LabelledRows`.
+
+    The criterion returns one loss per sample. The history has one row per epoch:
+    ``train_loss`` and, with validation rows, ``valid_loss`` and ``valid_acc``, all
+    weighted.
+
+    Attributes
+    ----------
+    interrupted_ : bool
+        Whether an interrupt ended the last training early.
+    stop_training_ : bool
+        Whether the training under way ends after this epoch.
+    planned_epochs_ : int
+        Epochs of the training under way, at most.
+    validation_losses_ : tensor of shape (n_validation_rows,) or None
+        Loss times weight of each validation row in the last epoch of the training
+        under way.
+    batch_observer_ : callable or None
+        Called with logits, targets and weights of each training batch.
+    labels_ : ndarray of shape (n_classes,)
+        What the encoded labels stand for.
+    round_ : int or None
+        Number of this net, where several are trained one after another.
     """
 
-    # Names without a trailing underscore would count as skorch parameters.
+    # skorch takes names without a trailing underscore for parameters.
     autocast_ = False
-    stop_training_ = False
     interrupted_ = False
-    # Loss times weight of each validation row in the last epoch.
+    stop_training_ = False
+    planned_epochs_ = 0
     validation_losses_ = None
-    # Of the training that is under way.
-    planned_epochs_ = None
-    done_epochs_ = None
-    # A list while somebody wants to know what training gives the given labels.
-    given_ = None
-    # What the encoded labels stand for, ndarray of shape (n_classes,).
-    labels_ = None
-    # Of nets that are trained one after another: which one, for the history.
-    round_ = None
-    # What the estimator built the module with.
-    recipe_ = None
+    batch_observer_: Callable[..., None] | None = None
+    labels_: np.ndarray | None = None
+    round_: int | None = None
 
     @property
-    def _default_callbacks(self):
+    def _default_callbacks(self) -> list[tuple[str, Callback]]:
         return [("epoch_timer", EpochTimer()), ("print_log", PrintLog())]
 
-    def __deepcopy__(self, memo):
-        # skorch's __getstate__ pickles the module, which fails for classes
-        # that are defined inside a function.
+    def __deepcopy__(self, memo: dict[int, Any]) -> NoisyLabelNet:
+        # skorch's __getstate__ pickles the module, which fails for classes that are
+        # defined inside a function.
         new = type(self).__new__(type(self))
         memo[id(self)] = new
         new.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return new
 
-    def __setstate__(self, state):
-        # skorch warns twice of a device that is not there any more.
+    def __setstate__(self, state: State) -> None:
+        # skorch warns twice of a device that is missing.
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             super().__setstate__(state)
@@ -122,32 +187,36 @@ class NoisyLabelNet(NeuralNetClassifier):
                     warning.message, warning.category, warning.filename, warning.lineno
                 )
 
-    def training_state(self):
-        """What training has changed; :meth:`load_training_state` takes it.
+    # State.
+
+    def state_dict(self, *, foreign: bool = True) -> State:
+        """What training has changed.
+
+        Parameters
+        ----------
+        foreign : bool, default=True
+            Whether also the state of callbacks that are not this package's.
 
         Returns
         -------
         dict
-            Of tensors, arrays and plain values.
+            References, not copies.
         """
-        given = self.given_
-        if given:  # one batch instead of many
-            given = [tuple(torch.cat(parts) for parts in zip(*given, strict=True))]
         return {
             "module": dict(self.module_.state_dict()),
             "criterion": dict(self.criterion_.state_dict()),
             "optimizer": self.optimizer_.state_dict(),
             "callbacks": {
-                name: {attribute: getattr(callback, attribute) for attribute in kept}
-                for name, callback, kept in self._kept_of_callbacks()
+                name: _callback_state(callback)
+                for name, callback in self.callbacks_
+                if foreign or isinstance(callback, OwnCallback)
             },
             "history": self.history_.to_list(),
-            "given": given,
             "round": self.round_,
         }
 
-    def load_training_state(self, state):
-        """Go on where another net, made in the same way, was.
+    def load_state_dict(self, state: State) -> None:
+        """Continue from the state of a net that was made in the same way.
 
         Raises
         ------
@@ -159,97 +228,14 @@ class NoisyLabelNet(NeuralNetClassifier):
         self.module_.load_state_dict(state["module"])
         self.criterion_.load_state_dict(state["criterion"])
         self.optimizer_.load_state_dict(state["optimizer"])
-        for name, callback, kept in self._kept_of_callbacks():
-            for attribute in kept:
-                setattr(callback, attribute, state["callbacks"][name][attribute])
-        # In place: nets that train one after another share it.
+        for name, callback in self.callbacks_:
+            _load_callback_state(callback, state["callbacks"].get(name, {}))
         self.history_[:] = state["history"]
-        self.given_ = state["given"]
         self.round_ = state["round"]
 
-    def _kept_of_callbacks(self):
-        """Name, callback and the attributes that it needs to go on."""
-        for name, callback in self.callbacks_:
-            if kept := getattr(callback, "KEPT", ()):
-                yield name, callback, kept
+    # skorch's components.
 
-    def progress(self):
-        """How far the training under way has come; :meth:`train_by_epoch` takes it.
-
-        Returns
-        -------
-        dict
-            More than :meth:`training_state`, which is for a training that ended.
-        """
-        return {
-            "state": self.training_state(),
-            "criterion": self.criterion_.progress(),
-            "callbacks": {name: callback_progress(cb) for name, cb in self.callbacks_},
-            "validation_losses": self.validation_losses_,
-            "stop": self.stop_training_,
-            "epochs": self.done_epochs_,
-        }
-
-    def _resume(self, progress):
-        self.load_training_state(progress["state"])
-        self.criterion_.resume(progress["criterion"])
-        for name, callback in self.callbacks_:
-            resume_callback(callback, progress["callbacks"][name])
-        self.validation_losses_ = progress["validation_losses"]
-        self.stop_training_ = progress["stop"]
-        self.done_epochs_ = progress["epochs"]
-
-    def train(self, rows, validation_rows=None, epochs=None, stage=None):
-        """Train on `rows`, from the present weights on.
-
-        With a `stage` of a checkpoint, from where it stands, and it is kept.
-
-        An interrupt (Ctrl-C) ends the training early, with what was reached.
-
-        Raises
-        ------
-        TrainingDivergedError
-            If the loss of an epoch is not finite.
-        """
-        self.interrupted_ = False
-        try:
-            progress = None if stage is None else stage.load()
-            for _ in self.train_by_epoch(rows, validation_rows, epochs, progress):
-                if stage is not None:
-                    stage.save(self.progress())
-        except KeyboardInterrupt:
-            self.interrupted_ = True
-            self.notify("on_train_end", X=rows, y=None)
-        return self
-
-    def train_by_epoch(self, rows, validation_rows=None, epochs=None, progress=None):
-        """The same as a generator that yields after each epoch."""
-        self.check_training_readiness()
-        datasets = {"dataset_train": rows, "dataset_valid": validation_rows}
-        batches = self.get_iterator(rows, training=True)
-        valid = None if validation_rows is None else self.get_iterator(validation_rows)
-        self.stop_training_ = False
-        self.planned_epochs_ = self.max_epochs if epochs is None else epochs
-        self.done_epochs_ = 0
-        self.notify("on_train_begin", X=rows, y=None)
-        if progress is not None:
-            self._resume(progress)
-        while self.done_epochs_ < self.planned_epochs_ and not self.stop_training_:
-            self.notify("on_epoch_begin", **datasets)
-            if self.round_ is not None:
-                self.history.record("round", self.round_)
-            self.run_single_epoch(batches, True, "train", self.train_step)
-            self.run_single_epoch(valid, False, "valid", self.validation_step)
-            try:
-                self.notify("on_epoch_end", **datasets)
-            except KeyboardInterrupt:
-                # So callbacks stop a training, skorch's EarlyStopping for one.
-                self.stop_training_ = True
-            self.done_epochs_ += 1
-            yield
-        self.notify("on_train_end", X=rows, y=None)
-
-    def initialize_optimizer(self):
+    def initialize_optimizer(self) -> NoisyLabelNet:
         """skorch's, with torch's fused step where that is the same and faster."""
         groups, settings = self.get_params_for_optimizer(
             "optimizer", self.get_all_learnable_params()
@@ -259,15 +245,17 @@ class NoisyLabelNet(NeuralNetClassifier):
         self.optimizer_ = self.optimizer(*groups, **settings)
         return self
 
-    def check_data(self, X, y=None):
+    def check_data(self, X: Any, y: Any = None) -> None:
         """Nothing to check: the estimator has done so."""
 
-    def get_dataset(self, X, y=None):
-        """Rows as they are; arrays become rows."""
-        return X if is_dataset(X) else Rows(np.asarray(X), y)
+    def get_dataset(self, X: Any, y: Any = None) -> Any:
+        """A data set as it is; rows and arrays get targets."""
+        if is_dataset(X):
+            return X
+        return LabelledRows(X if isinstance(X, Rows) else Rows(np.asarray(X)), y)
 
-    def get_iterator(self, dataset, training=False):
-        """skorch's, with rows on the device, and more at a time without gradients."""
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """skorch's, with rows on the device, and larger batches without gradients."""
         iterator = super().get_iterator(dataset, training=training)
         if not isinstance(iterator, TensorBatches):
             return iterator
@@ -276,86 +264,91 @@ class NoisyLabelNet(NeuralNetClassifier):
             iterator.batch_size = max(iterator.batch_size, PREDICTION_BATCH_SIZE)
         return iterator
 
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+    # One epoch.
+
+    def listens(self, *hooks: str) -> bool:
+        """Whether any callback overrides one of the hooks."""
+        for _, callback in self.callbacks_:
+            for hook in hooks:
+                if getattr(type(callback), hook) is not getattr(Callback, hook):
+                    return True
+        return False
+
+    def run_single_epoch(
+        self,
+        iterator: Any,
+        training: bool,
+        prefix: str,
+        step_fn: Callable[..., dict[str, Any]],
+        **fit_params: Any,
+    ) -> None:
         """One pass over the batches; records the weighted means of the pass."""
         if iterator is None:
             return
         self._set_training(training)
-        if not training:
-            self.validation_losses_ = []
-        notify_batches = self._listens("on_batch_begin", "on_batch_end") or any(
-            isinstance(callback, READ_BATCHES) for _, callback in self.callbacks_
-        )
-        losses, weights, correct = [], [], 0.0
+        notify_batches = self.listens("on_batch_begin", "on_batch_end")
+        for _, callback in self.callbacks_:
+            notify_batches |= isinstance(callback, READ_BATCHES)
+        # Summed at the end of the epoch, on the device of the net.
+        losses, weights, correct, of_rows = [], [], 0.0, []
         for batch in iterator:
             if notify_batches:
                 self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch)
             n_rows = len(batch[1])
-            # Summed at the end of the epoch, where the net is.
             losses.append(step["loss"].detach() * n_rows)
             weights.append(batch[0]["weight"])
             if not training:
-                correct = correct + self._weight_correct(step["y_pred"], batch)
+                of_rows.append(step.pop("losses"))
+                correct = correct + step.pop("correct")
             if notify_batches:
                 self.history.record_batch(prefix + "_loss", step["loss"].item())
                 self.history.record_batch(prefix + "_batch_size", n_rows)
                 self.notify("on_batch_end", batch=batch, training=training, **step)
         total = float(torch.cat(weights).sum())
-        loss = float(torch.stack(losses).sum())
-        self._record_epoch(prefix, loss / max(total, 1e-300))
+        self._record_loss(prefix, float(torch.stack(losses).sum()) / max(total, 1e-300))
         if not training:
             self.history.record("valid_acc", float(correct) / total)
-            self.validation_losses_ = torch.cat(self.validation_losses_)
+            self.validation_losses_ = torch.cat(of_rows)
 
-    def _record_epoch(self, prefix, loss):
+    def _record_loss(self, prefix: str, loss: float) -> None:
         if prefix == "train" and not np.isfinite(loss):
             raise TrainingDivergedError(
                 f"The training loss became {loss} in epoch {len(self.history)}. "
                 f"Lower lr={self.lr}, scale the features, or choose another loss."
             )
-        past = self.history[:-1]
-        best = all(
-            loss < row[prefix + "_loss"] for row in past if prefix + "_loss" in row
-        )
-        self.history.record(prefix + "_loss", loss)
-        self.history.record(prefix + "_loss_best", bool(best))
+        name = prefix + "_loss"
+        past = [row[name] for row in self.history[:-1] if name in row]
+        self.history.record(name, loss)
+        self.history.record(name + "_best", not past or loss < min(past))
 
-    def _weight_correct(self, logits, batch):
-        inputs, y = batch
-        observed = self.criterion_.observed(y.to(logits.device))
-        hit = logits.argmax(dim=1) == observed
-        # A product, not a selection: how much a mask selects, a GPU would have to tell.
-        return (inputs["weight"].to(logits.device) * hit).sum()
-
-    def _listens(self, *hooks):
-        """Whether any callback overrides one of the hooks."""
-        return any(
-            getattr(type(callback), hook) is not getattr(Callback, hook)
-            for _, callback in self.callbacks_
-            for hook in hooks
-        )
-
-    def validation_step(self, batch, **fit_params):
-        """Logits and losses of one batch, without gradients."""
+    def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Logits and losses of one batch, and the weight of the correct rows."""
         inputs, y = batch
         with torch.no_grad():
             logits = self.infer(inputs)
             losses = self._losses(logits, y, inputs)
-        self.validation_losses_.append(losses)
-        return {"loss": losses.mean(), "y_pred": logits}
+            hit = logits.argmax(dim=1) == self.criterion_.observed(y.to(logits.device))
+            # A product: boolean indexing would synchronise a GPU.
+            correct = (inputs["weight"].to(logits.device) * hit).sum()
+        return {
+            "loss": losses.mean(),
+            "y_pred": logits,
+            "losses": losses,
+            "correct": correct,
+        }
 
-    def train_step(self, batch, **fit_params):
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """One optimizer step; skorch's own where a callback wants gradients."""
-        if self._listens("on_grad_computed"):
+        if self.listens("on_grad_computed"):
             step = super().train_step(batch, **fit_params)
             self.criterion_.after_step()
             return step
         step = {}
 
-        def closure():
-            # LBFGS calls this several times; the first loss is the one before
-            # the step.
+        def closure() -> torch.Tensor:
+            # LBFGS calls this several times. The first loss is the one before the
+            # step.
             self._zero_grad_optimizer()
             current = self.train_step_single(batch)
             step.setdefault("loss", current["loss"])
@@ -366,7 +359,7 @@ class NoisyLabelNet(NeuralNetClassifier):
         self.criterion_.after_step()
         return step
 
-    def train_step_single(self, batch, **fit_params):
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Forward and backward pass of one batch."""
         inputs, y = batch
         logits = self.infer(inputs)
@@ -374,7 +367,7 @@ class NoisyLabelNet(NeuralNetClassifier):
         loss.backward()
         return {"loss": loss, "y_pred": logits}
 
-    def infer(self, x, **fit_params):
+    def infer(self, x: Any, **fit_params: Any) -> torch.Tensor:
         """Logits of a batch: cast, move, forward."""
         X = x["X"] if isinstance(x, Mapping) else x
         X = X.to(device=self.device, dtype=floating_dtype(self.module_))
@@ -386,42 +379,174 @@ class NoisyLabelNet(NeuralNetClassifier):
         with context:
             return self.module_(X)
 
-    def get_loss(self, y_pred, y_true, X=None, training=False):
+    def get_loss(
+        self, y_pred: torch.Tensor, y_true: Any, X: Any = None, training: bool = False
+    ) -> torch.Tensor:
         """Mean of weight times loss over the batch, ``Σ s ℓ / n``.
 
-        The weights have mean 1 over all rows (the estimator sees to that), so
-        this is an unbiased estimate of ``Σ s ℓ / Σ s`` of the whole data;
-        dividing by a batch's own weights would not be.
+        The weights have mean 1 over all rows, so this is an unbiased estimate of
+        ``Σ s ℓ / Σ s`` over all of them. Division by the weights of the batch would
+        be biased.
         """
-        losses = self._losses(y_pred, y_true, X)
-        if training and self.given_ is not None:
-            y_true = y_true.to(y_pred.device)
-            p = log_softmax(y_pred.detach()).gather(1, y_true[:, None])[:, 0].exp()
-            self.given_.append((p, y_true, X["weight"]))
-        loss = losses.mean()
-        penalty = self.criterion_.penalty() if training else None
+        loss = self._losses(y_pred, y_true, X).mean()
+        if not training:
+            return loss
+        if self.batch_observer_ is not None:
+            self.batch_observer_(y_pred.detach(), y_true, X["weight"])
+        penalty = self.criterion_.penalty()
         return loss if penalty is None else loss + penalty
 
-    def _losses(self, logits, y, inputs):
+    def _losses(self, logits: torch.Tensor, y: Any, inputs: Any) -> torch.Tensor:
         """Weight times loss of each row."""
         losses = self.criterion_(logits, y.to(logits.device))
         return losses * inputs["weight"].to(losses)
 
-    def logits(self, rows):
-        """Logits of all rows, ndarray of shape (n_samples, n_classes), float64."""
-        # Fetched once, not batch by batch.
+    def logits(self, rows: Rows | LabelledRows) -> np.ndarray:
+        """Logits of all rows, float64 ndarray of shape (n_samples, n_classes)."""
         return self.forward(rows, device=self.device).cpu().double().numpy()
 
-    def given_probabilities(self):
-        """What the rows of the last epoch got for their labels, and stop recording.
 
-        As they came up in training: under dropout a net is less sure than
-        without, and it is training that a label must survive.
+class Training:
+    """One training of a net, from its present weights on.
 
-        Returns
-        -------
-        p, y, weight : ndarrays of shape (n_samples,)
+    Parameters
+    ----------
+    net : NoisyLabelNet
+    rows : LabelledRows
+    validation_rows : LabelledRows or None
+    n_epochs : int
+        At most.
+    """
+
+    def __init__(
+        self,
+        net: NoisyLabelNet,
+        rows: LabelledRows,
+        validation_rows: LabelledRows | None,
+        n_epochs: int,
+    ):
+        self.net, self.rows, self.validation_rows = net, rows, validation_rows
+        self.done = 0
+        net.check_training_readiness()
+        net.stop_training_, net.planned_epochs_ = False, n_epochs
+        self.batches = net.get_iterator(rows, training=True)
+        self.validation_batches = (
+            None if validation_rows is None else net.get_iterator(validation_rows)
+        )
+        net.notify("on_train_begin", X=rows, y=None)
+
+    def epochs(self) -> Iterator[None]:
+        """Train; yields after each epoch.
+
+        Raises
+        ------
+        TrainingDivergedError
+            If the loss of an epoch is not finite.
         """
-        columns = zip(*self.given_, strict=True)
-        self.given_ = None
-        return tuple(torch.cat(parts).cpu().double().numpy() for parts in columns)
+        net = self.net
+        datasets = {"dataset_train": self.rows, "dataset_valid": self.validation_rows}
+        while self.done < net.planned_epochs_ and not net.stop_training_:
+            net.notify("on_epoch_begin", **datasets)
+            if net.round_ is not None:
+                net.history.record("round", net.round_)
+            net.run_single_epoch(self.batches, True, "train", net.train_step)
+            net.run_single_epoch(
+                self.validation_batches, False, "valid", net.validation_step
+            )
+            try:
+                net.notify("on_epoch_end", **datasets)
+            except KeyboardInterrupt:
+                # skorch's way for a callback, such as EarlyStopping, to end a training.
+                net.stop_training_ = True
+            self.done += 1
+            yield
+        self.end()
+
+    def end(self) -> None:
+        """Let the callbacks end the training; the net keeps none of its rows."""
+        self.net.notify("on_train_end", X=self.rows, y=None)
+        self.net.validation_losses_ = self.net.batch_observer_ = None
+
+    def state_dict(self) -> State:
+        """What the training needs to continue."""
+        return {
+            "net": self.net.state_dict(),
+            "done": self.done,
+            "stop": self.net.stop_training_,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue from the state of a training of the same net on the same rows."""
+        self.net.load_state_dict(state["net"])
+        self.done, self.net.stop_training_ = state["done"], state["stop"]
+
+
+def _callback_state(callback: Callback) -> State:
+    """Attributes that a training has changed, by name.
+
+    Parameters are left out, since they come with the callback. So is what cannot be
+    pickled, such as an open file, which `on_train_begin` opens again.
+    """
+    if isinstance(callback, PrintLog):
+        return {}  # another process prints its own heading
+    params = callback.get_params(deep=False)
+    state = {}
+    for name, value in vars(callback).items():
+        if name in params:
+            continue
+        # A learning-rate scheduler refers to its optimizer; its state does not.
+        if hasattr(value, "load_state_dict") and not isinstance(value, type):
+            value = value.state_dict()
+        try:
+            pickle.dumps(value)
+        except (pickle.PicklingError, TypeError, AttributeError):
+            continue
+        state[name] = value
+    return state
+
+
+def _load_callback_state(callback: Callback, state: State) -> None:
+    for name, value in state.items():
+        current = getattr(callback, name, None)
+        if hasattr(current, "load_state_dict") and not isinstance(current, type):
+            current.load_state_dict(value)
+        else:
+            setattr(callback, name, value)
+
+
+def check_weights(module: nn.Module, weights: State, name: str) -> None:
+    """Raise unless a module has weights of these names, shapes and types.
+
+    Parameters
+    ----------
+    module : nn.Module
+    weights : dict
+        A ``state_dict`` from a file.
+    name : str
+        What an error calls the module.
+
+    Raises
+    ------
+    ValueError
+    """
+    own = module.state_dict()
+    problems = [f"the file lacks {key!r}" for key in own if key not in weights]
+    problems += [f"{name} has no {key!r}" for key in weights if key not in own]
+    for key in own:
+        # Anything that is no tensor is the extra state of a module.
+        if key in weights and isinstance(own[key], torch.Tensor):
+            mine, its = (
+                (getattr(w, "dtype", type(w)), tuple(getattr(w, "shape", ())))
+                for w in (own[key], weights[key])
+            )
+            if mine != its:
+                problems.append(
+                    f"{key!r} is {mine[0]} of shape {mine[1]}, in the file {its[0]} of "
+                    f"shape {its[1]}"
+                )
+    if problems:
+        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        raise ValueError(
+            f"The weights in the file are not those of {name}, "
+            f"{type(module).__name__}: {'; '.join(problems[:3])}{more}."
+        )

@@ -1,7 +1,6 @@
 """Networks, the noise layer and its criteria: torch only."""
 
-from sklearn_noisy._rows.batches import TensorBatches
-from sklearn_noisy.nn._criterion import Criterion
+from sklearn_noisy._rows.rows import TensorBatches
 from sklearn_noisy.nn._dropout import Dropout
 from sklearn_noisy.nn._mlp import MLP, floating_dtype
 from sklearn_noisy.nn._noise_layer import REGULARIZERS, ConvertedLabels, NoiseLayer
@@ -10,7 +9,6 @@ __all__ = [
     "MLP",
     "REGULARIZERS",
     "ConvertedLabels",
-    "Criterion",
     "Dropout",
     "NoiseLayer",
     "TensorBatches",

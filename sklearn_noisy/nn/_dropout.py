@@ -1,5 +1,7 @@
 """Dropout that costs little on a CPU."""
 
+from __future__ import annotations
+
 import torch
 from torch import nn
 
@@ -12,18 +14,16 @@ LEVELS = 1 << 16
 class Dropout(nn.Dropout):
     """``torch.nn.Dropout``, about five times as fast on a CPU.
 
-    There, four units at a time are decided by the 64 bits of one random number, so
-    that `p` is rounded to a 65,536th; what is kept is scaled by the
-    rounded value, and the expectation is exact. Elsewhere it is
-    ``torch.nn.Dropout``.
+    On a CPU, one random number of 64 bits decides four units, so `p` is rounded to a
+    multiple of 1 / 65,536. Kept units are scaled by the rounded value, so the
+    expectation is exact. On other devices it is ``torch.nn.Dropout``.
 
     Parameters
     ----------
     p : float in [0, 1], default=0.5
         Probability that a unit is dropped.
     inplace : bool, default=False
-        Whether to change the input itself, as in ``torch.nn.Dropout``, which is
-        then what runs.
+        Whether to change the input itself; ``torch.nn.Dropout`` then does it.
 
     Examples
     --------
@@ -34,7 +34,7 @@ class Dropout(nn.Dropout):
     [0.0, 4.0]
     """
 
-    def forward(self, X):
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
         """The input with some units set to 0, in training."""
         dropped = round(self.p * LEVELS)
         is_plain = X.device.type == "cpu" and X.is_floating_point() and not self.inplace
@@ -43,7 +43,7 @@ class Dropout(nn.Dropout):
         words = torch.empty((X.numel() + 3) // 4, dtype=torch.int64)
         words.random_(-(1 << 63), None)
         bits = words.view(torch.int16)[: X.numel()].view(X.shape)
-        # As numbers at once: a mask of bools takes four times as long to make and use.
+        # A mask of floats: one of bools takes four times as long to make and use.
         kept = torch.empty(X.shape, dtype=X.dtype)
         torch.ge(bits, dropped - LEVELS // 2, out=kept)
         return X * kept.mul_(LEVELS / (LEVELS - dropped))

@@ -1,5 +1,8 @@
-"""The network that is built when the user names none."""
+"""The default network."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from itertools import chain
 
 import torch
@@ -26,25 +29,27 @@ class MLP(nn.Module):
     input_dropout : float in [0, 1), default=0.0
         Fraction of the inputs dropped in training.
     input_scale : float > 0, default=1.0
-        The inputs are divided by it. The estimators give the root mean square
-        of the training rows, so that pixels may come as 0 to 255; it does not
-        replace scaling columns of different units.
+        Divisor of the inputs; a buffer of the module. The estimators set it to the
+        root mean square of the training rows, so that pixels may range from 0 to
+        255. Columns of different units still need scaling before.
     """
 
     def __init__(
         self,
-        n_features,
-        n_classes,
+        n_features: int,
+        n_classes: int,
         *,
-        hidden_layer_sizes=(256, 256),
-        activation=nn.ReLU,
-        dropout=0.0,
-        input_dropout=0.0,
-        input_scale=1.0,
+        hidden_layer_sizes: Sequence[int] = (256, 256),
+        activation: type[nn.Module] = nn.ReLU,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        input_scale: float = 1.0,
     ):
         super().__init__()
-        self.input_scale = input_scale
-        layers = [nn.Flatten()]
+        self.register_buffer(
+            "input_scale", torch.tensor(float(input_scale), dtype=torch.float64)
+        )
+        layers: list[nn.Module] = [nn.Flatten()]
         if input_dropout:
             layers.append(Dropout(input_dropout))
         width = n_features
@@ -56,12 +61,12 @@ class MLP(nn.Module):
         layers.append(nn.Linear(width, n_classes))
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, X):
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
         """Logits of shape (n_samples, n_classes)."""
         return self.layers(X / self.input_scale)
 
 
-def floating_dtype(module):
+def floating_dtype(module: nn.Module) -> torch.dtype:
     """Dtype of the module's first floating-point weight; float32 if it has none.
 
     Inputs are cast to it before they enter the module.

@@ -1,26 +1,56 @@
-"""Layers between the softmax and the given labels: torch only.
+"""The noise layer, between the softmax and the given labels, and its target codes.
 
-A target is an observation of one row. Of K classes, the codes 0 … K − 1 say "this
-label was given", K … 2K − 1 say "the true label is this one" and 2K says "none of
-the classes".
+A target is one observation of a row. With K classes, the codes 0 … K − 1 mean "this
+label was given", K … 2K − 1 mean "this is the true label" and 2K means "none of the
+classes". `encode_targets` writes the codes, the criteria here read them.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
 import torch
 from torch import nn
 
 from sklearn_noisy.losses import log_softmax
-from sklearn_noisy.nn._criterion import Criterion
 
-__all__ = ["REGULARIZERS", "ConvertedLabels", "NoiseLayer", "project_columns_"]
+__all__ = [
+    "REGULARIZERS",
+    "ConvertedLabels",
+    "NoiseLayer",
+    "encode_targets",
+    "project_columns_",
+]
 
-# What the exponent of a gradient may reach before it is cut off, in float32.
+# Exponents in the gradient are clipped here, so that exp stays finite in float32.
 MAX_EXPONENT = 60.0
 
 REGULARIZERS = ("trace", "weight_decay", "log_det")
 
 
+def encode_targets(y: np.ndarray, is_clean: np.ndarray, n_classes: int) -> np.ndarray:
+    """Codes of the targets of the criteria in this module.
+
+    Parameters
+    ----------
+    y : int64 ndarray of shape (n_samples,)
+        Labels as indices; `n_classes` for a row that belongs to no class.
+    is_clean : bool ndarray of shape (n_samples,)
+        Whether the label is the true one.
+    n_classes : int
+
+    Returns
+    -------
+    int64 ndarray of shape (n_samples,)
+    """
+    codes = np.where(is_clean, y + n_classes, y)
+    codes[y == n_classes] = 2 * n_classes
+    return codes
+
+
 @torch.no_grad()
-def project_columns_(matrix):
+def project_columns_(matrix: torch.Tensor) -> torch.Tensor:
     """Euclidean projection of every column onto the simplex, in place.
 
     Parameters
@@ -31,17 +61,17 @@ def project_columns_(matrix):
     -------
     matrix
     """
-    # Few passes over the memory suit a CPU; a GPU must not be asked, between two
-    # passes, whether another one is needed.
+    # The iteration makes few passes over the memory, which suits a CPU. Its test of
+    # convergence would synchronise a GPU after every pass.
     find = _threshold_by_passes if matrix.device.type == "cpu" else _threshold_by_order
     return matrix.sub_(find(matrix)).clamp_min_(0)
 
 
-def _threshold_by_passes(matrix):
-    """What is taken off each column: Michelot's iteration, without sorting.
+def _threshold_by_passes(matrix: torch.Tensor) -> torch.Tensor:
+    """Threshold to subtract from each column: Michelot's iteration, without sorting.
 
-    It starts with the entries above 0, which are all that remain of a probability
-    matrix that has moved a little.
+    It starts from the positive entries. For a probability matrix after one small
+    update these are nearly the support of the projection.
     """
     largest = matrix.amax(dim=0)
     threshold = torch.where(largest > 0, 0, largest - 1)
@@ -55,31 +85,32 @@ def _threshold_by_passes(matrix):
     return threshold
 
 
-def _threshold_by_order(matrix):
-    """The same from the sorted entries: the last one that stays above it tells."""
+def _threshold_by_order(matrix: torch.Tensor) -> torch.Tensor:
+    """The same threshold, from the sorted entries."""
     ordered = matrix.sort(dim=0, descending=True).values
     counts = torch.arange(1, len(matrix) + 1, device=matrix.device)
     thresholds = (ordered.cumsum(dim=0) - 1) / counts.to(matrix.dtype)[:, None]
     n_above = (ordered > thresholds).sum(dim=0, keepdim=True)
-    # None above: a matrix of NaN, which the loss tells of at the end of the epoch.
+    # No entry is above in a matrix of NaN. The training loss then reports the NaN.
     return thresholds.gather(0, (n_above - 1).clamp_min(0))[0]
 
 
 class _LogSumExp(torch.autograd.Function):
-    """``torch.logsumexp(joint, dim=1)`` by way of the softmax, which is its gradient.
+    """``torch.logsumexp(joint, dim=1)``, computed from its gradient, the softmax.
 
-    The largest entry minus the logarithm of its softmax: as exact, and two thirds of
-    the time for many classes, as nothing is computed twice.
+    The value is the largest entry minus the logarithm of its softmax. That is as exact
+    and, for many classes, takes two thirds of the time, since the backward pass reuses
+    the softmax.
     """
 
     @staticmethod
-    def forward(ctx, joint):
+    def forward(ctx: Any, joint: torch.Tensor) -> torch.Tensor:
         posterior = torch.softmax(joint, dim=1)
         ctx.save_for_backward(posterior)
         return joint.amax(dim=1) - posterior.amax(dim=1).log()
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         (posterior,) = ctx.saved_tensors
         return posterior * grad[:, None]
 
@@ -87,23 +118,26 @@ class _LogSumExp(torch.autograd.Function):
 class _LogMixture(torch.autograd.Function):
     """``log Σ_i Q[given, i] p_i`` with a gradient for Q, its zeros included.
 
-    The gradient that autograd finds for ``logsumexp(log Q + log p)`` is 0 / 0
-    where Q is 0, and an entry that a projection has set to 0 must be able to
-    return.
+    Autograd's gradient of ``logsumexp(log Q + log p)`` is 0 / 0 where Q is 0. An entry
+    that a projection has set to 0 must be able to become positive again.
     """
 
     @staticmethod
-    def forward(ctx, matrix, log_p, given):
+    def forward(
+        ctx: Any, matrix: torch.Tensor, log_p: torch.Tensor, given: torch.Tensor
+    ) -> torch.Tensor:
         log_row = matrix.log()[given]
         result = torch.logsumexp(log_row + log_p, dim=1, keepdim=True)
-        # All that is left of p underflows: as if the smallest number were left.
+        # The sum can underflow to 0. Its logarithm is then that of a tiny number.
         result = result.clamp_min(torch.finfo(log_p.dtype).min / 2)
         ctx.save_for_backward(log_row, log_p, given, result)
         ctx.shape = matrix.shape
         return result[:, 0]
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(  # type: ignore[override]
+        ctx: Any, grad: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor, None]:
         log_row, log_p, given, result = ctx.saved_tensors
         ratio = (log_p - result).clamp_max(MAX_EXPONENT).exp() * grad[:, None]
         grad_matrix = None
@@ -112,16 +146,29 @@ class _LogMixture(torch.autograd.Function):
         return grad_matrix, (log_row + log_p - result).exp() * grad[:, None], None
 
 
-class _ObservationCriterion(Criterion):
-    """What the two models share: how targets are coded."""
+class _CodedCriterion(nn.Module):
+    """A criterion whose targets are the codes of this module."""
 
-    def observed(self, targets):
+    n_classes: int
+
+    def probe(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Loss of each sample, for a check of the module before training."""
+        return self(logits, targets)
+
+    def observed(self, targets: torch.Tensor) -> torch.Tensor:
         """Label in each target, given or true; -1 for none."""
         return torch.where(targets < 2 * self.n_classes, targets % self.n_classes, -1)
 
+    def penalty(self) -> torch.Tensor | None:
+        """Term of the training loss that belongs to no sample, or None."""
+        return None
 
-class NoiseLayer(_ObservationCriterion):
-    r"""Bottom-up model: the given label is the true one, sent through a matrix.
+    def after_step(self) -> None:
+        """Called after every update of the weights."""
+
+
+class NoiseLayer(_CodedCriterion):
+    r"""Bottom-up model: the noise matrix maps true labels to given ones.
 
     The loss of a given label j is :math:`-\log \sum_i Q_{ji} p_i` (Eq. 6 of [1]_),
     of a label that is known to be true :math:`-\log p_k`, of a row that belongs to
@@ -134,11 +181,11 @@ class NoiseLayer(_ObservationCriterion):
     learn : bool, default=False
         Whether the matrix has a gradient.
     regularizer : {"trace", "weight_decay", "log_det"} or None, default=None
-        What is added to the loss while the matrix is learned: its trace, half the
-        sum of its squares, or the logarithm of its determinant's absolute value.
-        All shrink the diagonal.
+        Term of the loss while the matrix is learned: its trace, half the sum of its
+        squares, or the logarithm of its determinant's absolute value. Each one
+        shrinks the diagonal.
     decay : float, default=0.0
-        Factor of that.
+        Factor of the regularizer.
     outside : bool, default=True
         Whether there may be rows that belong to no class.
 
@@ -149,7 +196,13 @@ class NoiseLayer(_ObservationCriterion):
     """
 
     def __init__(
-        self, matrix, *, learn=False, regularizer=None, decay=0.0, outside=True
+        self,
+        matrix: torch.Tensor,
+        *,
+        learn: bool = False,
+        regularizer: str | None = None,
+        decay: float = 0.0,
+        outside: bool = True,
     ):
         super().__init__()
         self.learn = learn
@@ -160,31 +213,33 @@ class NoiseLayer(_ObservationCriterion):
         self.refresh()
 
     @property
-    def n_classes(self):
+    def n_classes(self) -> int:  # type: ignore[override]
         """K."""
         return self.matrix.shape[0]
 
-    def set_matrix(self, matrix):
-        """Another matrix of the same size."""
+    def set_matrix(self, matrix: np.ndarray | torch.Tensor) -> None:
+        """Replace the matrix by one of the same size."""
         with torch.no_grad():
             self.matrix.copy_(torch.as_tensor(matrix))
         self.refresh()
 
-    def set_learning(self, learn):
-        """Whether updates change the matrix from now on."""
+    def set_learning(self, learn: bool) -> None:
+        """Set whether updates change the matrix from now on."""
         self.learn = learn
         self.matrix.requires_grad_(learn)
         self.refresh()
 
-    def refresh(self):
-        """Look up table of the logarithms: given labels, then true ones."""
+    def refresh(self) -> None:
+        """Compute the look-up table of log rows: given labels, then true ones."""
         matrix = self.matrix.detach()
         table = matrix.new_full((2 * self.n_classes, self.n_classes), -torch.inf)
         torch.log(matrix, out=table[: self.n_classes])
         table[self.n_classes :].fill_diagonal_(0)
-        self.register_buffer("log_table", table, persistent=False)
+        # A part of the state: it may have been computed in a wider type than the
+        # matrix now has.
+        self.register_buffer("log_table", table)
 
-    def forward(self, logits, targets):
+    def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Loss of each sample; soft targets are those of the true class.
 
         Parameters
@@ -206,8 +261,10 @@ class NoiseLayer(_ObservationCriterion):
         log_likelihood = self._log_likelihood(log_p, torch.where(nowhere, 0, targets))
         return -torch.where(nowhere, log_p.mean(dim=1), log_likelihood)
 
-    def _log_likelihood(self, log_p, observed):
-        """Of labels that are given or true."""
+    def _log_likelihood(
+        self, log_p: torch.Tensor, observed: torch.Tensor
+    ) -> torch.Tensor:
+        """Log likelihood of labels that are given or true."""
         if not self.learn:
             rows = self.log_table.to(log_p.dtype)[observed]
             return _LogSumExp.apply(rows + log_p)
@@ -217,7 +274,7 @@ class NoiseLayer(_ObservationCriterion):
         return torch.where(observed < self.n_classes, of_given, of_true)
 
     @torch.no_grad()
-    def posterior(self, logits, targets):
+    def posterior(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Probability of each true class given the row and its label.
 
         Parameters
@@ -235,8 +292,8 @@ class NoiseLayer(_ObservationCriterion):
         result = torch.softmax(rows + log_softmax(logits), dim=1)
         return torch.where(nowhere[:, None], 1 / self.n_classes, result)
 
-    def penalty(self):
-        """The regularizer of a matrix that is learned."""
+    def penalty(self) -> torch.Tensor | None:
+        """The regularizer, while the matrix is learned."""
         if not self.learn or not self.decay:
             return None
         if self.regularizer == "trace":
@@ -245,13 +302,13 @@ class NoiseLayer(_ObservationCriterion):
             return self.decay / 2 * self.matrix.square().sum()
         return self.decay * torch.linalg.slogdet(self.matrix).logabsdet
 
-    def after_step(self):
-        """Back to the probability matrices after an update by the gradient."""
+    def after_step(self) -> None:
+        """Project the matrix to the probability matrices after an update."""
         if self.learn:
             project_columns_(self.matrix)
 
 
-class ConvertedLabels(_ObservationCriterion):
+class ConvertedLabels(_CodedCriterion):
     r"""Top-down model: every label is converted into a distribution.
 
     The loss is :math:`-\sum_k B_{jk} \log p_k`, with a row of B for each given
@@ -265,7 +322,7 @@ class ConvertedLabels(_ObservationCriterion):
         the inverse of Q for the backward correction.
     """
 
-    def __init__(self, matrix):
+    def __init__(self, matrix: torch.Tensor):
         super().__init__()
         n_classes = matrix.shape[0]
         eye = torch.eye(n_classes, dtype=matrix.dtype)
@@ -274,11 +331,11 @@ class ConvertedLabels(_ObservationCriterion):
         self.register_buffer("table", table)
 
     @property
-    def n_classes(self):
+    def n_classes(self) -> int:  # type: ignore[override]
         """K."""
         return self.table.shape[1]
 
-    def forward(self, logits, targets):
+    def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Loss of each sample; soft targets are those of the true class.
 
         Parameters

@@ -7,7 +7,10 @@ reads the file gives it back.
 
 import re
 import warnings
+from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import torch
 from sklearn import config_context
 from skorch.exceptions import DeviceWarning
@@ -16,6 +19,7 @@ from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
 from sklearn_noisy._estimators.noise_adapted import NoiseAdaptedClassifier
 from sklearn_noisy._estimators.noise_matrix import NoiseMatrixEstimator
 from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
+from sklearn_noisy._rows.rows import LabelledRows, Rows
 from sklearn_noisy._serialization.values import (
     KINDS,
     CannotHoldError,
@@ -23,8 +27,15 @@ from sklearn_noisy._serialization.values import (
     Encoder,
     Kind,
 )
-from sklearn_noisy._training.device import resolve_device
+from sklearn_noisy._training.callbacks import ScheduledLoss
+from sklearn_noisy._training.trainer import (
+    Trainer,
+    make_net,
+    resolve_device,
+    seeded_torch,
+)
 from sklearn_noisy.exceptions import DeviceNotAvailableError, InvalidFileError
+from sklearn_noisy.losses import LOSSES
 
 __all__ = ["ESTIMATORS", "StateDecoder", "StateEncoder"]
 
@@ -138,8 +149,9 @@ class StateDecoder(Decoder):
         device : str, default=None
             None: that on which each net was trained, if there is one.
         """
-        for estimator, state in self.unfinished:
-            estimator._rebuild_net(state, _device_for(device or state["device"]))
+        for estimator, parts in self.unfinished:
+            parts["device"] = _device_for(device or parts["device"])
+            restore_net(estimator, **parts)
 
 
 def _device_for(name):
@@ -180,44 +192,64 @@ def encode_estimator(estimator, encoder, where, *, is_outermost=False):
         except CannotHoldError as error:
             raise TypeError(f"{name} cannot be kept in a file: {error}.") from error
         payload["attributes"].append([name, entry])
-    if "net_" in vars(estimator):
+    if "_trainer" in vars(estimator):
         payload["net"] = encode_net(estimator, encoder, f"{where}net_")
     return payload
 
 
 def encode_net(estimator, encoder, where):
-    net = estimator.net_
-    params = {f"module__{name}": v for name, v in net.recipe_["params"].items()}
-    state = {
-        "dtype": net.recipe_["dtype"],
-        "batch_size": net.recipe_["batch_size"],
-        "device": str(net.device),
-        "criterion": estimator._criterion_state(),
+    trainer = estimator._trainer
+    spec, state = trainer.spec, trainer.state_dict(foreign=False)
+    params = {f"module__{name}": value for name, value in spec.module_params.items()}
+    # A loss of ours is kept, whatever became of the parameters since. One of the
+    # user's is made anew.
+    loss = getattr(trainer.net.criterion_, "loss", None)
+    made_for = {
+        "row_shape": spec.row_shape,
+        "n_rows": spec.n_rows,
+        "dtype": spec.dtype,
+        "batch_size": spec.batch_size,
+        "device": str(trainer.net.device),
+        "loss": loss if type(loss) in LOSSES.values() else None,
     }
     try:
         return {
             "module_params": encoder.encode_params(params, where),
-            "state": encoder.encode(state, f"{where}.state"),
-            "training": encoder.encode(net.training_state(), where),
+            "made_for": encoder.encode(made_for, f"{where}.made_for"),
+            "state": encoder.encode(state.pop("net"), where),
+            "trainer": encoder.encode(state, f"{where}.trainer"),
         }
     except CannotHoldError as error:
         raise TypeError(f"net_ cannot be kept in a file: {error}.") from error
 
 
 def decode_net(payload, decoder):
-    """What ``_rebuild_net`` takes, and the device."""
+    """What :func:`restore_net` takes."""
     params = {
         name.removeprefix("module__"): decoder.decode(entry)
         for name, entry in payload["module_params"]
     }
-    state = decoder.decode(payload["state"])
-    recipe = {name: state[name] for name in ("dtype", "batch_size")}
+    state = {"net": decoder.decode(payload["state"])}
     return {
-        "recipe": {"params": params, **recipe},
-        "device": state["device"],
-        "criterion": state["criterion"],
-        "training": decoder.decode(payload["training"]),
+        "module_params": params,
+        **decoder.decode(payload["made_for"]),
+        "state": {**state, **decoder.decode(payload["trainer"])},
     }
+
+
+def restore_net(estimator, *, state, loss, row_shape, n_rows, **resolved):
+    """Make the net of a decoded estimator, and put it into its state."""
+    rows = Rows(np.zeros((1, *row_shape)))
+    spec = estimator._net_spec(rows, estimator.classes_, n_rows)
+    spec = replace(spec, scales_inputs=False, **resolved)
+    if loss is not None:
+        spec = replace(spec, criterion=partial(ScheduledLoss, loss))
+    trainer = Trainer(spec, np.random.RandomState(0))
+    # A constructor draws weights, which are then replaced.
+    with seeded_torch(0, torch.device("cpu")):
+        trainer.net = make_net(spec, LabelledRows(rows))
+    trainer.load_state_dict(state)
+    estimator._trainer = trainer
 
 
 def decode_estimator(payload, decoder):
@@ -251,11 +283,9 @@ def _attributes(estimator):
 
 def _is_attribute(name, estimator):
     """Whether a file holds this attribute of an estimator: data that ``fit`` set."""
-    if name in getattr(estimator, "_private_state", ()):
-        return True
     is_fitted = name.endswith("_") and not name.startswith("_")
     # A method or property is not data.
-    return is_fitted and name != "net_" and not hasattr(type(estimator), name)
+    return is_fitted and not hasattr(type(estimator), name)
 
 
 # Requests of metadata: set_fit_request and the like.

@@ -1,0 +1,79 @@
+"""A noise matrix that is estimated from clean rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.special import softmax
+from sklearn.base import clone
+
+from sklearn_noisy._matrix_sources.learned import FoldNets, FoldSettings
+from sklearn_noisy._matrix_sources.result import MatrixResult
+from sklearn_noisy._rows.rows import FitData, TrainingData
+from sklearn_noisy._training.trainer import Trainer
+from sklearn_noisy.exceptions import NoiseModelWarning
+from sklearn_noisy.noise import confident_noise_matrix
+
+__all__ = ["EstimatedMatrix"]
+
+
+@dataclass(frozen=True)
+class EstimatedMatrix:
+    """The matrix of a NoiseMatrixEstimator.
+
+    Attributes
+    ----------
+    estimator : NoiseMatrixEstimator or None
+        None makes the default one, which needs clean rows. Without any, the matrix is
+        that of the confident joint.
+    make_default : callable
+        Takes the number of clean rows and the trainer, returns an estimator.
+    settings : FoldSettings
+        Of the nets that the confident joint is counted with.
+    """
+
+    estimator: Any
+    make_default: Callable[[int, Trainer], Any]
+    settings: FoldSettings
+
+    def find(self, data: FitData, trainer: Trainer) -> MatrixResult:
+        """The estimate.
+
+        Warns
+        -----
+        NoiseModelWarning
+            If there is no clean row to estimate from.
+        """
+        rows, estimator = data.everything, self.estimator
+        if estimator is None and not rows.is_clean.any():
+            warnings.warn(
+                "noise_matrix='estimate' estimates from clean rows, and there is no "
+                "is_clean: the confident joint is taken instead. 'learn' needs no "
+                "clean rows and is more exact.",
+                NoiseModelWarning,
+                stacklevel=2,
+            )
+            nets = FoldNets(rows.without_class_weight(), self.settings, trainer)
+            matrix = confident_noise_matrix(
+                softmax(nets.warm_up(), axis=1), nets.given, nets.weight
+            )
+            return MatrixResult(matrix, [matrix])
+        if estimator is None:
+            estimator = self.make_default(int(rows.is_clean.sum()), trainer)
+        fitted = _fit(clone(estimator), rows)
+        return MatrixResult(fitted.noise_matrix_, [fitted.noise_matrix_], fitted)
+
+
+def _fit(estimator: Any, rows: TrainingData) -> Any:
+    """Fit on the rows that belong to a class; class weights do not count."""
+    inside = rows.subset(~rows.is_outside)
+    weight = inside.sample_weight
+    return estimator.fit(
+        inside.rows,
+        inside.classes[inside.y],
+        None if (weight == 1).all() else weight,
+        is_clean=inside.is_clean if inside.is_clean.any() else None,
+    )

@@ -1,0 +1,54 @@
+"""What a source of the noise matrix is asked for, and what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from sklearn_noisy._rows.rows import FitData
+from sklearn_noisy._training.trainer import Trainer
+
+__all__ = ["MatrixResult", "MatrixSource"]
+
+
+@dataclass(frozen=True)
+class MatrixResult:
+    """A noise matrix and what its source found beside it.
+
+    Attributes
+    ----------
+    matrix : ndarray of shape (n_classes, n_classes)
+        ``Q[j, i] = P(given j | true i)``.
+    path : list of ndarrays of shape (n_classes, n_classes)
+        The start and, where the matrix was learned, the matrix after each epoch.
+    estimator : NoiseMatrixEstimator or None
+        The fitted one, where one was used.
+    label_quality : ndarray of shape (n_noisy,) or None
+        Probability that the label of each noisy row is right, by a net that did not
+        train on the row.
+    is_net_trained : bool
+        Whether the trainer's net has been trained with the matrix.
+    """
+
+    matrix: np.ndarray
+    path: list[np.ndarray]
+    estimator: Any = None
+    label_quality: np.ndarray | None = None
+    is_net_trained: bool = False
+
+
+class MatrixSource(Protocol):
+    """Finds the noise matrix of a fit."""
+
+    def find(self, data: FitData, trainer: Trainer) -> MatrixResult:
+        """The matrix.
+
+        Parameters
+        ----------
+        data : FitData
+        trainer : Trainer
+            Torch's generators are seeded; further seeds are ``trainer.draw_seed()``.
+        """
+        ...

@@ -1,0 +1,508 @@
+"""Rows: where they are stored, views of them, batches, and the data of a training.
+
+A source stores rows: a tensor, a sparse matrix, or a data set that reads them on
+request. `Rows` is a view of a source, `LabelledRows` adds a target and a weight to
+each row, and `TrainingData` is what an estimator knows of the rows of a fit. Folds and
+held-out rows are views, so no row is copied.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch.utils.data import Dataset, Subset
+
+from sklearn_noisy._splits import stratified_holdout
+
+__all__ = [
+    "FitData",
+    "LabelledRows",
+    "Rows",
+    "TensorBatches",
+    "TrainingData",
+    "root_mean_square",
+]
+
+#: A batch: ``{"X": dense rows, "weight": their weights}`` and the targets.
+Batch = tuple[dict[str, torch.Tensor], torch.Tensor]
+Positions = torch.Tensor | slice
+
+# Types that torch can index and cast. Any other numeric type is converted.
+_TORCH_DTYPES = {
+    np.dtype(name)
+    for name in (
+        *("bool", "uint8", "int8", "int16", "int32", "int64"),
+        *("float16", "float32", "float64"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of memory; chosen, not tuned.
+
+    Attributes
+    ----------
+    gpu_fraction : float
+        Rows move to a GPU if they take at most this fraction of its free memory.
+        Training needs the rest.
+    chunk_size : int
+        Rows that are converted to float64 at a time for a statistic.
+    """
+
+    gpu_fraction: float = 0.5
+    chunk_size: int = 4096
+
+
+LIMITS = Limits()
+
+
+def _as_tensor(array: np.ndarray) -> torch.Tensor:
+    """Tensor that shares the array's memory wherever torch can."""
+    if array.dtype not in _TORCH_DTYPES:
+        # Other byte orders, uint16 and wider unsigned integers, long double.
+        wide = array.dtype.kind == "f" and array.dtype.itemsize >= 8
+        array = array.astype(np.float64 if wide else np.float32)
+    if min(array.strides, default=0) < 0:  # torch knows no negative strides
+        array = array.copy()
+    with warnings.catch_warnings():
+        # A read-only array (such as a memory map) is safe: nothing writes to it.
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+class Source:
+    """Storage of rows.
+
+    Attributes
+    ----------
+    n_rows : int
+    row_shape : tuple of int
+    dtype : torch.dtype
+        Of the entries of a row.
+    device : torch.device
+    """
+
+    n_rows: int
+    row_shape: tuple[int, ...]
+    dtype: torch.dtype
+    device = torch.device("cpu")
+
+    def take(self, positions: Positions) -> torch.Tensor:
+        """Dense tensor of the rows at `positions`."""
+        raise NotImplementedError
+
+    def part(self, positions: Positions) -> Any:
+        """The rows at `positions` in the form that the user gave."""
+        raise NotImplementedError
+
+    def on(self, device: torch.device) -> Source:
+        """The same rows on a GPU; these rows if they stay where they are."""
+        return self
+
+
+class TensorSource(Source):
+    """Rows in memory, or in a memory map."""
+
+    def __init__(self, X: torch.Tensor):
+        self.X = X
+        self.n_rows = len(X)
+        self.row_shape = tuple(X.shape[1:])
+        self.dtype, self.device = X.dtype, X.device
+        self.copies: dict[torch.device, TensorSource] = {}
+
+    def take(self, positions: Positions) -> torch.Tensor:
+        """A view for a slice, else a copy."""
+        return self.X[positions]
+
+    def part(self, positions: Positions) -> np.ndarray:
+        """An array."""
+        return self.X[positions].numpy()
+
+    def on(self, device: torch.device) -> Source:
+        """A copy on a GPU that has enough memory; it is made once."""
+        if device not in self.copies:
+            free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+            if self.X.nbytes > LIMITS.gpu_fraction * free:
+                return self  # not stored: a cycle of references would keep the rows
+            self.copies[device] = TensorSource(self.X.to(device))
+        return self.copies[device]
+
+
+class SparseSource(Source):
+    """Rows of a CSR matrix, made dense batch by batch."""
+
+    def __init__(self, X: Any):
+        self.X = X
+        self.n_rows = X.shape[0]
+        self.row_shape = X.shape[1:]
+        self.dtype = _as_tensor(np.empty(0, X.dtype)).dtype
+
+    def take(self, positions: Positions) -> torch.Tensor:
+        """Dense rows."""
+        return _as_tensor(self.part(positions).toarray())
+
+    def part(self, positions: Positions) -> Any:
+        """A CSR matrix."""
+        return self.X[positions if isinstance(positions, slice) else positions.numpy()]
+
+
+class DatasetSource(Source):
+    """Rows that a data set reads on request.
+
+    Parameters
+    ----------
+    X : torch.utils.data.Dataset or the like
+        ``X[i]`` is a row, or a tuple whose first entry is one.
+    """
+
+    def __init__(self, X: Any):
+        self.X = X
+        self.n_rows = len(X)
+        first = self.take(slice(0, 1))
+        self.row_shape, self.dtype = tuple(first.shape[1:]), first.dtype
+
+    def _indices(self, positions: Positions) -> list[int]:
+        if isinstance(positions, slice):
+            return list(range(self.n_rows)[positions])
+        return positions.tolist()
+
+    def take(self, positions: Positions) -> torch.Tensor:
+        """Rows read and stacked."""
+        indices = self._indices(positions)
+        many = getattr(self.X, "__getitems__", None)
+        items = many(indices) if many else [self.X[i] for i in indices]
+        rows = [item[0] if isinstance(item, tuple) else item for item in items]
+        return torch.stack(
+            [
+                row if isinstance(row, torch.Tensor) else _as_tensor(np.asarray(row))
+                for row in rows
+            ]
+        )
+
+    def part(self, positions: Positions) -> Subset:
+        """A subset of the data set."""
+        return Subset(self.X, self._indices(positions))
+
+
+class Rows(Dataset):
+    """View of the rows of a source.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, ...), CSR matrix or array, or Dataset
+        Of a ``torch.utils.data.Dataset``, ``X[i]`` is a row, or a tuple whose first
+        entry is one.
+
+    Attributes
+    ----------
+    source : Source
+    positions : int64 tensor of shape (n_samples,) or None
+        Which rows of the source these are; None is all of them.
+    """
+
+    positions: torch.Tensor | None = None
+
+    def __init__(self, X: Any):
+        self.source: Source
+        if isinstance(X, np.ndarray):
+            self.source = TensorSource(_as_tensor(X))
+        else:
+            self.source = SparseSource(X) if sparse.issparse(X) else DatasetSource(X)
+
+    def __len__(self) -> int:
+        return self.source.n_rows if self.positions is None else len(self.positions)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.take(torch.tensor([index]))[0]
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return self.source.row_shape
+
+    def take(self, index: Positions) -> torch.Tensor:
+        """Dense tensor of the rows at `index`."""
+        positions = index if self.positions is None else self.positions[index]
+        return self.source.take(positions)
+
+    def subset(self, index: np.ndarray | Positions) -> Rows:
+        """View of some of the rows.
+
+        Parameters
+        ----------
+        index : int64 or bool ndarray or tensor, or slice
+        """
+        if isinstance(index, np.ndarray):
+            index = torch.from_numpy(np.ascontiguousarray(index))
+        positions = self.positions
+        if positions is None:
+            positions = torch.arange(self.source.n_rows, device=self.source.device)
+        part = copy.copy(self)
+        part.positions = positions[index]
+        return part
+
+    def original(self) -> Any:
+        """The rows in the form that the user gave: array, CSR matrix or Dataset."""
+        return self.source.part(
+            slice(None) if self.positions is None else self.positions
+        )
+
+    def at(self, device: str | torch.device) -> Rows:
+        """These rows on a device; themselves if they stay where they are."""
+        device = torch.device(device)
+        if device == self.source.device:
+            return self
+        moved = copy.copy(self)
+        moved.source = self.source.on(device)
+        if moved.source is self.source:
+            return self
+        if self.positions is not None:
+            moved.positions = self.positions.to(device)
+        return moved
+
+
+class LabelledRows(Dataset):
+    """Rows with a target and a weight each.
+
+    Parameters
+    ----------
+    rows : Rows
+    targets : ndarray or tensor of shape (n_samples,) or (n_samples, n_classes), \
+            default=None
+        What the criterion compares with; None for prediction.
+    weight : ndarray of shape (n_samples,), default=None
+        None is 1.
+
+    Attributes
+    ----------
+    y : tensor of shape (n_samples,) or (n_samples, n_classes)
+    weight : float64 tensor of shape (n_samples,)
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        targets: np.ndarray | torch.Tensor | None = None,
+        weight: np.ndarray | None = None,
+    ):
+        self.rows = rows
+        if targets is None:
+            targets = np.zeros(len(rows), dtype=np.int64)
+        self.y = torch.as_tensor(targets)
+        self.weight = torch.as_tensor(
+            np.ones(len(rows)) if weight is None else np.asarray(weight, np.float64)
+        )
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: int) -> Batch:
+        """One row, in the form that ``DataLoader`` collates."""
+        inputs, y = self.batch(torch.tensor([index]))
+        return {name: value[0] for name, value in inputs.items()}, y[0]
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return self.rows.row_shape
+
+    def batch(self, index: Positions) -> Batch:
+        """The rows at `index` as a batch."""
+        inputs = {"X": self.rows.take(index), "weight": self.weight[index]}
+        return inputs, self.y[index]
+
+    def subset(self, index: Positions) -> LabelledRows:
+        """View of some of the rows."""
+        part = copy.copy(self)
+        part.rows = self.rows.subset(index)
+        part.y, part.weight = self.y[index], self.weight[index]
+        return part
+
+    def at(self, device: str | torch.device) -> LabelledRows:
+        """These rows on a device; themselves if they stay where they are."""
+        rows = self.rows.at(device)
+        if rows is self.rows:
+            return self
+        moved = copy.copy(self)
+        moved.rows = rows
+        moved.y, moved.weight = self.y.to(device), self.weight.to(device)
+        return moved
+
+
+def root_mean_square(data: LabelledRows) -> float:
+    """Root mean square of all entries of all rows, weighted by row; 1 for zeros."""
+    total = 0.0
+    for start in range(0, len(data), LIMITS.chunk_size):
+        inputs, _ = data.batch(slice(start, start + LIMITS.chunk_size))
+        squares = inputs["X"].double().flatten(1).square().mean(dim=1)
+        total += float(squares @ inputs["weight"])
+    return (total / float(data.weight.sum())) ** 0.5 or 1.0
+
+
+class TensorBatches:
+    """Iterate over rows in batches, by one indexing operation a batch.
+
+    A ``DataLoader`` fetches row after row and stacks them, which costs more than the
+    training step of a small network. This is the default of `iterator_train`.
+
+    Parameters
+    ----------
+    dataset : LabelledRows
+    batch_size : int, default=128
+    shuffle : bool, default=False
+        Draw a new order for every pass, from torch's global generator (which
+        the estimator seeds).
+    drop_last : bool, default=False
+        Leave out a last batch that is not full (unless it is the only one).
+    """
+
+    def __init__(
+        self,
+        dataset: LabelledRows,
+        batch_size: int = 128,
+        *,
+        shuffle: bool = False,
+        drop_last: bool = False,
+    ):
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self.dataset), self.batch_size)
+        return full + bool(rest and not (self.drop_last and full))
+
+    def __iter__(self) -> Iterator[Batch]:
+        rows = self.dataset
+        if self.shuffle:  # drawn on the CPU: the same order on every device
+            order = torch.randperm(len(rows))
+            rows = rows.subset(order.to(rows.y.device))
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            yield rows.batch(slice(start, min(start + self.batch_size, len(rows))))
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Checked, encoded rows of positive weight.
+
+    Attributes
+    ----------
+    rows : Rows
+    y : int64 ndarray of shape (n_samples,)
+        Indices into `classes`; ``n_classes`` for a row that belongs to none.
+    targets : int64 ndarray of shape (n_samples,)
+        What the criterion compares with: `y`, or the codes of the noise layer.
+    weight : ndarray of shape (n_samples,)
+        Sample weight times class weight.
+    sample_weight : ndarray of shape (n_samples,)
+        The sample weight alone.
+    classes : ndarray of shape (n_classes,)
+    is_clean : bool ndarray of shape (n_samples,)
+        Whether the label is known to be right.
+    kept : bool ndarray of shape (n_rows,)
+        Which rows of the caller these are.
+    noisy_weight : float, default=1.0
+        Weight of a noisy row in training, beside that of a clean one.
+    """
+
+    rows: Rows
+    y: np.ndarray
+    targets: np.ndarray
+    weight: np.ndarray
+    sample_weight: np.ndarray
+    classes: np.ndarray
+    is_clean: np.ndarray
+    kept: np.ndarray
+    noisy_weight: float = 1.0
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return len(self.classes)
+
+    @property
+    def is_outside(self) -> np.ndarray:
+        """Mask of the rows that belong to none of the classes."""
+        return self.y == self.n_classes
+
+    @property
+    def is_noisy(self) -> np.ndarray:
+        """Mask of the rows whose label may be wrong."""
+        return ~self.is_clean & ~self.is_outside
+
+    def subset(self, index: np.ndarray) -> TrainingData:
+        """The rows of a mask or of indices."""
+        return replace(
+            self,
+            rows=self.rows.subset(index),
+            y=self.y[index],
+            targets=self.targets[index],
+            weight=self.weight[index],
+            sample_weight=self.sample_weight[index],
+            is_clean=self.is_clean[index],
+        )
+
+    def labelled(self, *, training: bool = True) -> LabelledRows:
+        """What a net trains on or is validated on.
+
+        The weights have mean 1, so that they do not change the step size. In training
+        noisy rows weigh `noisy_weight` times as much.
+        """
+        weight = self.weight / self.weight.mean()
+        if training and self.noisy_weight != 1:
+            weight[self.is_noisy] *= self.noisy_weight
+        return LabelledRows(self.rows, self.targets, weight)
+
+    def hold_out(
+        self, fraction: float, rng: np.random.RandomState
+    ) -> tuple[TrainingData, TrainingData]:
+        """Training rows and validation rows, each class in its proportion.
+
+        Outside rows all train. Clean and noisy rows of a class are held out in equal
+        proportion.
+
+        Raises
+        ------
+        ValueError
+            If no row can be held out.
+        """
+        held = np.zeros(len(self.y), dtype=bool)
+        inside: Any = np.flatnonzero(~self.is_outside)
+        strata = (self.y + self.n_classes * self.is_clean)[inside]
+        held[inside] = stratified_holdout(strata, fraction, rng)
+        if not held.any():
+            raise ValueError(
+                f"validation_fraction={fraction} of {len(self.y)} rows leaves no "
+                "validation row. Raise it, or set early_stopping=False."
+            )
+        return self.subset(~held), self.subset(held)
+
+    def without_class_weight(self) -> TrainingData:
+        """The same rows with their sample weights."""
+        return replace(self, weight=self.sample_weight)
+
+
+@dataclass(frozen=True)
+class FitData:
+    """Rows of one call of ``fit``.
+
+    Attributes
+    ----------
+    everything, train : TrainingData
+        All rows, and those that train.
+    valid : TrainingData or None
+        Rows that are held out for early stopping.
+    """
+
+    everything: TrainingData
+    train: TrainingData
+    valid: TrainingData | None

@@ -1,0 +1,499 @@
+"""From the specification of a net to a trained net.
+
+Device, module, net, training: everything that decides what a net is made of stands in
+a `NetSpec`, and a `Trainer` makes and trains nets of it.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from skorch.history import History
+from torch import nn
+
+from sklearn_noisy._rows.rows import LabelledRows, TrainingData, root_mean_square
+from sklearn_noisy._training.net import NoisyLabelNet, State, Training, with_batches
+from sklearn_noisy.exceptions import DeviceNotAvailableError, ModuleOutputError
+from sklearn_noisy.nn import floating_dtype
+
+__all__ = ["NetSpec", "Trainer", "make_net", "resolve_device", "seeded_torch"]
+
+# Rows on which a module is tried before it trains.
+PROBE_ROWS = 16
+
+# Settings that a net can take over while it trains on.
+TAKEN_OVER = ("lr", "optimizer", "batch_size", "verbose")
+OF_BATCHES = ("iterator_train", "iterator_valid")
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """The torch device that a `device` parameter means.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        ``"auto"`` is ``"cuda"`` where there is one, else ``"cpu"``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `device` names no device.
+    DeviceNotAvailableError
+        If it names a device that does not exist here.
+    """
+    accepted = "'cpu', 'cuda', 'cuda:<index>', 'auto' or a torch.device"
+    if not isinstance(device, (str, torch.device)):
+        raise TypeError(f"device must be {accepted}; got {device!r}.")
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device must be {accepted}; got {device!r}.") from error
+    if resolved.type == "cpu":
+        return resolved
+    backend = getattr(torch, resolved.type, None)
+    if backend is None or not backend.is_available():
+        raise DeviceNotAvailableError(
+            f"device={str(device)!r} was asked for, but torch {torch.__version__} "
+            f"finds no {resolved.type} device here. Use device='cpu' or "
+            "device='auto', or install a torch build for your device."
+        )
+    if resolved.index is not None and resolved.index >= backend.device_count():
+        raise DeviceNotAvailableError(
+            f"device={str(device)!r} was asked for, but there are only "
+            f"{backend.device_count()} {resolved.type} devices here (counted from 0)."
+        )
+    return resolved
+
+
+@contextmanager
+def seeded_torch(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's generators inside, restore them outside."""
+    on_cuda = device.type == "cuda"
+    devices = range(torch.cuda.device_count()) if on_cuda else []
+    with torch.random.fork_rng(devices=devices):
+        # torch.manual_seed would also seed devices that are not saved.
+        torch.default_generator.manual_seed(seed)
+        if on_cuda:
+            torch.cuda.manual_seed_all(seed)
+        yield
+
+
+@dataclass(frozen=True)
+class NetSpec:
+    """What a net is made of. Nets of one spec, data and seed are equal.
+
+    Attributes
+    ----------
+    module : nn.Module class or instance, or callable
+    module_params : dict
+        Arguments of `module`, beside ``n_features`` and ``n_classes``.
+    scales_inputs : bool
+        Whether ``input_scale`` is the root mean square of the training rows.
+    row_shape : tuple of int
+    labels : ndarray of shape (n_classes,)
+        What the encoded labels stand for.
+    n_rows : int
+        Rows that automatic settings were chosen for.
+    dtype : torch.dtype or None
+        Of the module; None leaves it in its own.
+    autocast : bool
+        Whether the forward pass runs in bfloat16.
+    device : torch.device
+    batch_size : int
+    optimizer : callable
+    lr : float
+    max_epochs : int
+    criterion : callable
+        Makes the criterion of a new net.
+    callbacks : list or "disable"
+        Cloned for a new net.
+    settings : dict
+        Further parameters of skorch's net.
+    verbose : int
+    parameters : dict
+        The estimator's parameters that the net depends on. A net does not train on
+        under other ones, except those that it can take over.
+    """
+
+    module: Any
+    module_params: dict[str, Any]
+    scales_inputs: bool
+    row_shape: tuple[int, ...]
+    labels: np.ndarray
+    n_rows: int
+    dtype: torch.dtype | None
+    autocast: bool
+    device: torch.device
+    batch_size: int
+    optimizer: Callable[..., Any]
+    lr: float
+    max_epochs: int
+    criterion: Callable[[], nn.Module]
+    callbacks: Any
+    settings: dict[str, Any]
+    verbose: int = 0
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def make_net(spec: NetSpec, data: LabelledRows) -> NoisyLabelNet:
+    """A new net for data of this kind, from torch's global generator.
+
+    Raises
+    ------
+    ModuleOutputError
+        If the module does not return logits.
+    ValueError
+        If the criterion does not return one value per sample.
+    """
+    criterion = spec.criterion()
+    callbacks = spec.callbacks
+    if callbacks != "disable":
+        callbacks = clone(callbacks, safe=False)
+    params = dict(spec.module_params)
+    if spec.scales_inputs:
+        params["input_scale"] = root_mean_square(data)
+    module = build_module(
+        spec.module,
+        params,
+        n_features=math.prod(spec.row_shape),
+        n_classes=len(spec.labels),
+    )
+    if spec.dtype is not None:
+        module = module.to(spec.dtype)
+    criterion.to(torch.promote_types(floating_dtype(module), torch.float32))
+    _try_out(module, criterion, data.batch(slice(0, PROBE_ROWS)), len(spec.labels))
+    net = NoisyLabelNet(
+        module,
+        criterion=criterion,
+        optimizer=spec.optimizer,
+        lr=spec.lr,
+        max_epochs=spec.max_epochs,
+        batch_size=spec.batch_size,
+        train_split=None,
+        callbacks=callbacks,
+        predict_nonlinearity=partial(torch.softmax, dim=-1),
+        verbose=spec.verbose,
+        device=str(spec.device),
+        classes=np.arange(len(spec.labels)),
+        **with_batches(spec.settings),
+    )
+    net.autocast_, net.labels_ = spec.autocast, spec.labels
+    return net.initialize()
+
+
+class Trainer:
+    """Makes and trains nets of one spec, and keeps the last one.
+
+    Parameters
+    ----------
+    spec : NetSpec
+    rng : numpy.random.RandomState
+        All seeds come from it.
+    checkpoint : Checkpoint or None, default=None
+        Where trainings are kept while they run.
+
+    Attributes
+    ----------
+    net : NoisyLabelNet or None
+        The net that was built last.
+    history : skorch.history.History
+        Rows of the histories of all nets that `run` trained, in that order.
+    """
+
+    net: NoisyLabelNet
+
+    def __init__(
+        self, spec: NetSpec, rng: np.random.RandomState, checkpoint: Any = None
+    ):
+        self.spec, self.rng, self.checkpoint = spec, rng, checkpoint
+        self.history = History()
+
+    def draw_seed(self) -> int:
+        """The next seed."""
+        return self.rng.randint(np.iinfo(np.int32).max)
+
+    def seeded(self) -> Any:
+        """Context in which torch's generators have the next seed."""
+        return seeded_torch(self.draw_seed(), self.spec.device)
+
+    def build(self, data: TrainingData, round_number: int | None = None) -> None:
+        """Make a new net."""
+        with self.seeded():
+            self.net = make_net(self.spec, data.labelled())
+        self.net.round_ = round_number
+
+    def run(
+        self, rows: LabelledRows, valid: TrainingData | None, n_epochs: int
+    ) -> None:
+        """Train the net; an interrupt (Ctrl-C) ends the training early.
+
+        Raises
+        ------
+        TrainingDivergedError
+            If the loss of an epoch is not finite.
+        """
+        n_before = len(self.net.history_)
+        with self.seeded():
+            self.train(self.net, rows, valid, n_epochs)
+        for row in self.net.history_[n_before:]:
+            # Each net counts its own epochs.
+            epoch = len(self.history) + 1
+            self.history.append(
+                row if row["epoch"] == epoch else {**row, "epoch": epoch}
+            )
+
+    def train(
+        self,
+        net: NoisyLabelNet,
+        rows: LabelledRows,
+        valid: TrainingData | None,
+        n_epochs: int,
+    ) -> None:
+        """Train any net, from torch's global generator, as :meth:`run` does."""
+        held_out = None if valid is None else valid.labelled(training=False)
+        net.interrupted_ = False
+        training = Training(net, rows, held_out, n_epochs)
+        try:
+            for _ in self.epochs_of(training):
+                pass
+        except KeyboardInterrupt:
+            net.interrupted_ = True
+            training.end()
+
+    def epochs_of(self, training: Any) -> Iterator[None]:
+        """Epochs of a training; with a checkpoint, from where that stands.
+
+        Parameters
+        ----------
+        training : object
+            With ``epochs``, ``state_dict`` and ``load_state_dict``.
+        """
+        if self.checkpoint is None:
+            return training.epochs()
+        return self.checkpoint.epochs_of(training)
+
+    # State.
+
+    def state_dict(self, *, foreign: bool = True) -> State:
+        """The trained net, the generator and the history."""
+        return {
+            "net": self.net.state_dict(foreign=foreign),
+            "rng": self.rng.get_state(legacy=False),
+            "history": self.history.to_list(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue from the state of another trainer with a net of the same spec."""
+        self.net.load_state_dict(state["net"])
+        self.rng.set_state(state["rng"])
+        self.history[:] = state["history"]
+
+    @contextmanager
+    def restored_on_error(self) -> Iterator[None]:
+        """Put the trainer and its net back into their present state on any error."""
+        parts = [(part, dict(vars(part))) for part in (self, self.net)]
+        state = copy.deepcopy(self.state_dict())
+        try:
+            yield
+        except BaseException:
+            for part, attributes in parts:
+                vars(part).clear()
+                vars(part).update(attributes)
+            self.load_state_dict(state)
+            raise
+
+    def take_over(self, spec: NetSpec) -> None:
+        """Let the net continue under the parameters of another spec.
+
+        Raises
+        ------
+        ValueError
+            If a parameter has changed that the net cannot take over.
+        """
+        if str(spec.device) != str(self.net.device):
+            raise ValueError(
+                f"device={str(spec.device)!r}, but the net to go on with is on "
+                f"{self.net.device!r}. Set device to that, or fit anew."
+            )
+        before, now = self.spec.parameters, spec.parameters
+        changed = [
+            name
+            for name, value in now.items()
+            if name not in before or not _is_same(before[name], value)
+        ]
+        for name in changed:
+            group = name.partition("__")[0]
+            if name in TAKEN_OVER or group in OF_BATCHES:
+                continue
+            if group == "optimizer" and name != "optimizer__param_groups":
+                continue
+            was = "not set" if name not in before else f"{before[name]!r}"
+            raise ValueError(
+                f"Training goes on with the net of the last call, and {name} has "
+                f"changed since, from {was} to {now[name]!r}. Set it back, or fit anew "
+                "(warm_start=False). What a net takes over: lr, optimizer and its "
+                "parameters, batch_size, iterator_train, iterator_valid, verbose."
+            )
+        if changed:
+            self._change(spec, changed)
+            self.spec = replace(
+                self.spec,
+                **{name: getattr(spec, name) for name in TAKEN_OVER},
+                settings=spec.settings,
+                parameters=now,
+            )
+
+    def _change(self, spec: NetSpec, changed: list[str]) -> None:
+        net, settings = self.net, with_batches(spec.settings)
+        for name in [name for name in vars(net) if name.startswith(OF_BATCHES)]:
+            delattr(net, name)
+        for name, value in settings.items():
+            if name.startswith(OF_BATCHES):
+                setattr(net, name, value)
+        for name in {"batch_size", "verbose", "optimizer"} & {*changed}:
+            setattr(net, name, getattr(spec, name))
+        # skorch passes these on to the present optimizer.
+        net.set_params(
+            **{
+                name: spec.parameters[name]
+                for name in changed
+                if name == "lr" or name.startswith("optimizer__")
+            }
+        )
+        if "optimizer" in changed:
+            net.initialize_optimizer()
+        if "verbose" in changed and "print_log" in dict(net.callbacks_):
+            dict(net.callbacks_)["print_log"].initialize()  # with a heading
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    if hasattr(a, "shape") or hasattr(b, "shape"):
+        return np.array_equal(a, b)
+    return bool(a == b)
+
+
+# The module.
+
+
+def build_module(module: Any, params: Mapping[str, Any], **sizes: int) -> nn.Module:
+    """Copy an instance, or call a class or factory.
+
+    Parameters
+    ----------
+    module : nn.Module class or instance, or callable
+    params : dict
+        Arguments for a class or factory (``module__<name>``).
+    **sizes : int
+        Arguments that are filled in where the signature has them and `params`
+        does not.
+
+    Raises
+    ------
+    ValueError
+        If there are parameters for an instance.
+    TypeError
+        If `module` is nothing that gives an ``nn.Module``, or does not take one of
+        the `params`.
+    """
+    if isinstance(module, nn.Module):
+        if params:
+            names = ", ".join(f"module__{name}" for name in sorted(params))
+            raise ValueError(
+                f"{names} cannot be set when module is an instance of "
+                f"{type(module).__name__}: give the class instead."
+            )
+        return copy.deepcopy(module)
+    built = module
+    if callable(module):
+        try:
+            signature = inspect.signature(module)
+        except ValueError:  # a builtin type
+            signature = inspect.Signature()
+        accepted = signature.parameters
+        known = {name: size for name, size in sizes.items() if name in accepted}
+        if accepted:
+            _check_names(module, params, signature)
+        built = module(**{**known, **params})
+    if not isinstance(built, nn.Module):
+        raise TypeError(
+            "module must be None, an nn.Module class or instance, or a callable "
+            f"that returns an nn.Module; got {module!r}."
+        )
+    return built
+
+
+def _check_names(
+    module: Any, params: Mapping[str, Any], signature: inspect.Signature
+) -> None:
+    try:
+        signature.bind_partial(**params)
+    except TypeError as error:
+        unknown = next(name for name in params if name not in signature.parameters)
+        near = get_close_matches(unknown, signature.parameters, n=1)
+        hint = f" Did you mean module__{near[0]}?" if near else ""
+        raise TypeError(
+            f"module__{unknown} is no parameter of "
+            f"{getattr(module, '__name__', module)}.{hint}"
+        ) from error
+
+
+def _try_out(module: nn.Module, criterion: Any, batch: Any, n_classes: int) -> None:
+    """Send a few rows through a module and a criterion; materialise lazy layers."""
+    inputs, y = batch
+    was_training = module.training
+    module.eval()
+    with torch.no_grad():
+        X = inputs["X"].to(floating_dtype(module))
+        try:
+            logits = module(X)
+        except Exception as error:
+            error.add_note(
+                f"module was called with a batch of shape {tuple(X.shape)}, {X.dtype}."
+            )
+            raise
+        _check_logits(logits, len(y), n_classes)
+        losses = criterion.probe(logits, y)
+    module.train(was_training)
+    if not isinstance(losses, torch.Tensor) or losses.shape != y.shape:
+        shape = getattr(losses, "shape", type(losses).__name__)
+        raise ValueError(
+            f"loss must return one value per sample, shape {tuple(y.shape)}; got "
+            f"{tuple(shape) if isinstance(shape, torch.Size) else shape} (torch's "
+            "own losses do with reduction='none')."
+        )
+
+
+def _check_logits(logits: Any, n_rows: int, n_classes: int) -> None:
+    """Raise unless `logits` can be logits of `n_classes` classes."""
+    if not isinstance(logits, torch.Tensor) or logits.shape != (n_rows, n_classes):
+        got = (
+            f"shape {tuple(logits.shape)}"
+            if isinstance(logits, torch.Tensor)
+            else type(logits).__name__
+        )
+        raise ModuleOutputError(
+            f"module must return logits of shape (n_samples, n_classes) = "
+            f"({n_rows}, {n_classes}) for {n_rows} rows; got {got}."
+        )
+    if (logits >= 0).all() and torch.allclose(
+        logits.sum(dim=1), torch.ones((), dtype=logits.dtype), atol=1e-3
+    ):
+        raise ModuleOutputError(
+            "module must return logits, but its rows are non-negative and sum to 1: "
+            "these are probabilities. Remove the softmax at its end."
+        )
