@@ -24,7 +24,7 @@ from sklearn_noisy import (
     RobustLossClassifier,
     find_label_issues,
 )
-from sklearn_noisy._rows.batches import Rows
+from sklearn_noisy._rows.rows import Rows
 from sklearn_noisy.datasets import corrupt_labels, fetch_images, make_noise_matrix
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.metrics import noise_matrix_error

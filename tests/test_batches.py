@@ -6,14 +6,21 @@ import torch
 from scipy import sparse
 from torch.utils.data import DataLoader
 
-from sklearn_noisy._rows.batches import Rows, TensorBatches, root_mean_square
+from sklearn_noisy._rows import rows as rows_module
+from sklearn_noisy._rows.rows import (
+    LabelledRows,
+    Limits,
+    Rows,
+    TensorBatches,
+    root_mean_square,
+)
 from sklearn_noisy._splits import stratified_holdout
 from sklearn_noisy.nn import MLP, Dropout
 
 
 def rows(n=10, make=lambda X: X):
     X = np.arange(2.0 * n).reshape(n, 2)
-    return Rows(make(X), np.arange(n), np.linspace(1, 2, n))
+    return LabelledRows(Rows(make(X)), np.arange(n), np.linspace(1, 2, n))
 
 
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array, sparse.csr_matrix])
@@ -61,22 +68,22 @@ def test_a_data_loader_reads_the_same_rows(make):
 def test_arrays_are_not_copied():
     X = np.zeros((3, 2))
     for _ in range(2):
-        for source in (Rows(X), Rows(X).subset(slice(None)), Rows(Rows(X))):
-            assert source._source.X.data_ptr() == X.ctypes.data
+        for view in (Rows(X), Rows(X).subset(slice(None)), LabelledRows(Rows(X)).rows):
+            assert view.source.X.data_ptr() == X.ctypes.data
         X.setflags(write=False)
     assert Rows(X[::-1]).row_shape == (2,)
 
 
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
-def test_root_mean_square(make):
+def test_root_mean_square(make, monkeypatch):
     X = np.random.RandomState(0).randn(50, 3)
     weight = np.random.RandomState(1).randint(1, 4, 50)
     expected = np.sqrt((X.repeat(weight, axis=0) ** 2).mean())
     for chunk_size in (7, 4096):
-        assert root_mean_square(
-            Rows(make(X), None, weight), chunk_size
-        ) == pytest.approx(expected, rel=1e-12)
-    assert root_mean_square(Rows(make(0 * X))) == 1.0
+        monkeypatch.setattr(rows_module, "LIMITS", Limits(chunk_size=chunk_size))
+        data = LabelledRows(Rows(make(X)), None, weight)
+        assert root_mean_square(data) == pytest.approx(expected, rel=1e-12)
+    assert root_mean_square(LabelledRows(Rows(make(0 * X)))) == 1.0
 
 
 def test_mlp():

@@ -26,8 +26,8 @@ from sklearn_noisy import (
     save,
 )
 from sklearn_noisy._matrix_sources import learned as learned_module
-from sklearn_noisy._matrix_sources.learned import knowledge
-from sklearn_noisy._training.between_epochs import is_worse
+from sklearn_noisy._matrix_sources.learned import Learning, knowledge
+from sklearn_noisy._training.callbacks import is_worse
 from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
 from sklearn_noisy.exceptions import NoiseModelWarning
 
@@ -159,7 +159,7 @@ def test_the_column_of_a_class_that_nobody_knows_stays(monkeypatch):
     path = small().fit(X, given).noise_matrix_path_
     moved = np.abs(path[-1] - path[0]).sum(axis=0)
     assert np.abs(path[-1] - Q).sum(axis=0)[0] < 0.1
-    monkeypatch.setattr(learned_module, "START_WORTH", 1e-9)
+    monkeypatch.setattr(learned_module, "LEARNING", Learning(start_worth=1e-9))
     path = small().fit(X, given).noise_matrix_path_
     assert np.abs(path[-1] - path[0]).sum(axis=0).max() > 4 * moved[1:].max()
 

@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from sklearn_noisy import NoiseAdaptedClassifier, RobustLossClassifier
-from sklearn_noisy._training.optimizer import can_be_fused
+from sklearn_noisy._training.net import can_be_fused
 
 
 def network(layer):

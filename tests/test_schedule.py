@@ -7,7 +7,7 @@ from sklearn.metrics import confusion_matrix
 from skorch.callbacks import Callback
 
 from sklearn_noisy import RobustLossClassifier
-from sklearn_noisy._training.loss_schedule import class_quantiles
+from sklearn_noisy._training.callbacks import class_quantiles
 from sklearn_noisy.exceptions import LossWarmUpWarning
 
 
@@ -43,7 +43,8 @@ class Record(Callback):
     """What the net knew of each class in each epoch."""
 
     def on_epoch_end(self, net, **kwargs):
-        p, y, weight = (torch.cat(c).numpy() for c in zip(*net.given_, strict=True))
+        given = dict(net.callbacks_)["loss_schedule"].given_
+        p, y, weight = (torch.cat(c).numpy() for c in zip(*given, strict=True))
         net.history.record("known", class_quantiles(p, y, weight, 3).tolist())
 
 

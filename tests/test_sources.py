@@ -19,8 +19,8 @@ from sklearn_noisy import (
     RobustLossClassifier,
     find_label_issues,
 )
-from sklearn_noisy._rows import sources as _sources
-from sklearn_noisy._rows.batches import Rows, TensorBatches
+from sklearn_noisy._rows import rows as rows_module
+from sklearn_noisy._rows.rows import LabelledRows, Rows, TensorBatches
 from sklearn_noisy.datasets import corrupt_labels
 
 FEW = {"max_epochs": 2, "random_state": 0}
@@ -66,7 +66,7 @@ def as_memory_map(X, folder):
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array, Files, with_labels])
 def test_a_part_of_a_part(make):
     X = np.arange(20.0).reshape(10, 2)
-    rows = Rows(make(X), np.arange(10), np.arange(1.0, 11))
+    rows = LabelledRows(Rows(make(X)), np.arange(10), np.arange(1.0, 11))
     part = rows.subset(np.arange(10) % 2 == 1).subset(np.array([4, 0]))
     assert len(part) == 2
     for batch in (slice(None), torch.tensor([0, 1])):
@@ -76,12 +76,12 @@ def test_a_part_of_a_part(make):
         assert inputs["weight"].tolist() == [10, 2]
     [(inputs, y)] = TensorBatches(part, 2)
     assert y.tolist() == [9, 1]
-    again = Rows(part, np.array([5, 6]))  # the same rows with other labels
+    again = LabelledRows(part.rows, np.array([5, 6]))  # the same with other labels
     np.testing.assert_array_equal(again.batch(slice(None))[0]["X"], X[[9, 1]])
     assert again.batch(slice(1, 2))[1].tolist() == [6]
-    original = part.original()
+    original = part.rows.original()
     if isinstance(original, Dataset):
-        original = Rows(original).batch(slice(None))[0]["X"]
+        original = Rows(original).take(slice(None))
     elif sparse.issparse(original):
         assert isinstance(original, sparse.csr_array)
         original = original.toarray()
@@ -234,23 +234,23 @@ def test_rows_move_to_a_device_once_if_they_fit(monkeypatch):
     def memory(free):
         return lambda device: free if device.type == "meta" else 0
 
-    rows = Rows(X, np.arange(10), np.ones(10)).subset(np.arange(8))
+    rows = LabelledRows(Rows(X), np.arange(10), np.ones(10)).subset(np.arange(8))
     assert rows.at("cpu") is rows
-    monkeypatch.setattr(_sources, "free_memory", memory(2 * X.nbytes - 1))
+    monkeypatch.setattr(rows_module, "free_memory", memory(2 * X.nbytes - 1))
     assert rows.at("meta") is rows
-    rows = Rows(X, np.arange(10), np.ones(10)).subset(np.arange(8))
-    monkeypatch.setattr(_sources, "free_memory", memory(2 * X.nbytes))
+    rows = LabelledRows(Rows(X), np.arange(10), np.ones(10)).subset(np.arange(8))
+    monkeypatch.setattr(rows_module, "free_memory", memory(2 * X.nbytes))
     moved = rows.at("meta")
-    assert moved.device.type == "meta"
-    assert rows.device.type == "cpu"
+    assert moved.y.device.type == "meta"
+    assert rows.y.device.type == "cpu"
     for inputs, y in TensorBatches(moved, 3, shuffle=True):
         tensors = (inputs["X"], inputs["weight"], y)
         assert {tensor.device.type for tensor in tensors} == {"meta"}
         assert inputs["X"].dtype == torch.uint8
         assert inputs["X"].shape == (len(y), 3)
     # Another part of the same rows finds them there.
-    other = Rows(rows.subset(slice(0, 2))).at("meta")
-    assert other._source is moved._source
+    other = rows.rows.subset(slice(0, 2)).at("meta")
+    assert other.source is moved.rows.source
     # What is not in memory stays.
     for source in (sparse.csr_array(X), Files(X)):
         there = Rows(source)

@@ -22,10 +22,7 @@ from sklearn.utils.validation import (
 from skorch.helper import SliceDataset
 from torch.utils.data import DataLoader, Dataset
 
-from sklearn_noisy._estimators.parameters import (
-    SkorchParamsMixin,
-    check_training_parameters,
-)
+from sklearn_noisy._estimators.parameters import SkorchParamsMixin
 from sklearn_noisy._rows.rows import FitData, Rows, TrainingData
 from sklearn_noisy._training.checkpoint import checkpointed
 from sklearn_noisy._training.trainer import NetSpec, Trainer, resolve_device
@@ -79,6 +76,9 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
     """
 
     _read_by_every_call = READ_BY_EVERY_CALL
+
+    # Labels and classes to indices and classes; the index of an outside row is K.
+    _encode = staticmethod(encode_labels)
 
     def predict(self, X):
         """Most probable true label of each row.
@@ -196,13 +196,10 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 )
         return self
 
-    def _check_parameters(self):
-        """Refuse values of parameters that are out of their range."""
-        check_training_parameters(self)
-
     def _check_data(self, X, y, sample_weight, is_clean, goes_on, classes=None):
         """Checked and encoded rows; those of weight 0 are left out."""
-        rows, y = check_labelled_rows(self, X, y, goes_on)
+        shape = self._trainer.spec.row_shape if goes_on else None
+        rows, (y,) = check_rows(self, X, (y,), shape)
         weight = check_sample_weight(sample_weight, len(rows))
         # A call of partial_fit may come without a clean row.
         is_clean = check_is_clean(is_clean, len(rows), needed=classes is None)
@@ -212,6 +209,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             weight, is_clean = weight[kept], is_clean[kept]
         codes, classes = self._encode(y, classes)
         inside = codes < len(classes)
+        is_clean = is_clean & inside  # an outside label tells of no class
         per_class = class_weights(
             self.class_weight, codes[inside], classes, weight[inside]
         )
@@ -221,12 +219,16 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 f"class_weight={self.class_weight!r} gives every row weight 0."
             )
         return TrainingData(
-            rows, codes, codes, of_rows, weight, classes, is_clean, kept
+            rows=rows,
+            y=codes,
+            targets=codes,
+            weight=of_rows,
+            sample_weight=weight,
+            classes=classes,
+            is_clean=is_clean,
+            is_noisy=inside & ~is_clean,
+            kept=kept,
         )
-
-    def _encode(self, y, classes):
-        """Indices of the labels, and the classes."""
-        return encode_labels(y, classes)
 
     def _net_spec(self, rows, classes, n_rows):
         """What a net for such rows is made of."""
@@ -246,7 +248,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             module=MLP if self.module is None else self.module,
             module_params=params,
             scales_inputs=self.module is None and "input_scale" not in params,
-            row_shape=rows.row_shape,
+            row_shape=rows.source.row_shape,
             labels=classes,
             n_rows=n_rows,
             dtype=dtypes.get(precision),
@@ -275,7 +277,8 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
     def _logits(self, X):
         check_is_fitted(self)
-        return self.net_.logits(check_rows(self, X))
+        rows, _ = check_rows(self, X, (), self._trainer.spec.row_shape)
+        return self.net_.logits(rows)
 
 
 def _trainer_of(estimator):
@@ -331,82 +334,63 @@ def is_dataset(X):
     return isinstance(X, (Dataset, SliceDataset))
 
 
-def check_rows(estimator, X):
-    """Checked rows for a fitted estimator.
+def check_rows(estimator, X, labels, row_shape):
+    """Checked rows and labels.
 
     Parameters
     ----------
     estimator : estimator
+        If `row_shape` is None it gets ``n_features_in_``, and ``feature_names_in_`` of
+        a DataFrame.
     X : {array-like, sparse matrix, Dataset or Rows} of shape (n_samples, ...)
-
-    Returns
-    -------
-    Rows
-    """
-    return _checked(estimator, X, (), _trainer_of(estimator).spec.row_shape)[0]
-
-
-def check_labelled_rows(estimator, X, y, goes_on):
-    """Checked rows and labels for a call of ``fit``.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Gets ``n_features_in_``, and ``feature_names_in_`` of a DataFrame.
-    X : {array-like, sparse matrix, Dataset or Rows} of shape (n_samples, ...)
-    y : array-like of shape (n_samples,)
-    goes_on : bool
-        Whether the rows must be like those of the last call.
+        Of a data set, only the first row is looked at.
+    labels : tuple of array-like of shape (n_samples,)
+        Empty for prediction.
+    row_shape : tuple of int or None
+        Shape of the rows of the last call, which these must have.
 
     Returns
     -------
     rows : Rows
-    y : ndarray of shape (n_samples,)
+    labels : list of ndarrays of shape (n_samples,)
     """
-    shape = _trainer_of(estimator).spec.row_shape if goes_on else None
-    return _checked(estimator, X, (y,), shape)
-
-
-def _checked(estimator, X, labels, row_shape):
-    """Rows and labels; of a data set only the first row is looked at."""
-    reset = row_shape is None
-
-    def check_shape(shape):
-        if not reset and tuple(shape) != tuple(row_shape):
-            raise ValueError(
-                f"X has rows of shape {tuple(shape)}, but {type(estimator).__name__} "
-                f"was fitted on rows of shape {tuple(row_shape)}."
-            )
-
     if isinstance(X, DataLoader):
         raise TypeError(
             "X must be an array or a data set, not a DataLoader. Give its dataset as "
             "X; iterator_train=torch.utils.data.DataLoader loads it with workers."
         )
+    options = {"reset": row_shape is None, "allow_nd": True}
     if is_dataset(X):
         rows = X if isinstance(X, Rows) else _rows_of_dataset(X)
-        check_shape(rows.row_shape)
-        first = rows.take(slice(0, 1))
-        validate_data(estimator, first.numpy(), reset=reset, allow_nd=True)
+        _check_shape(estimator, rows.source.row_shape, row_shape)
+        validate_data(estimator, rows.take(slice(0, 1)).numpy(), **options)
         labels = [column_or_1d(y, warn=True) for y in labels]
         check_consistent_length(rows, *labels)
-        return rows, *labels
-    if not reset and hasattr(X, "shape") and max(len(X.shape), len(row_shape) + 1) > 2:
-        check_shape(X.shape[1:])  # scikit-learn compares the sizes of one axis
-    checked = validate_data(
-        estimator, X, *labels, reset=reset, accept_sparse="csr", allow_nd=True
-    )
+        return rows, labels
+    shape = getattr(X, "shape", ())
+    if row_shape is not None and shape and max(len(shape), len(row_shape) + 1) > 2:
+        # Images: scikit-learn compares the sizes of one axis alone.
+        _check_shape(estimator, shape[1:], row_shape)
+    checked = validate_data(estimator, X, *labels, accept_sparse="csr", **options)
     X, *labels = checked if labels else [checked]
     rows = Rows(X.sorted_indices() if sparse.issparse(X) else X)
-    check_shape(rows.row_shape)
-    return rows, *labels
+    _check_shape(estimator, rows.source.row_shape, row_shape)
+    return rows, labels
+
+
+def _check_shape(estimator, shape, expected):
+    if expected is not None and tuple(shape) != tuple(expected):
+        raise ValueError(
+            f"X has rows of shape {tuple(shape)}, but {type(estimator).__name__} was "
+            f"fitted on rows of shape {tuple(expected)}."
+        )
 
 
 def _rows_of_dataset(X):
     if not len(X):
         raise ValueError("X is a data set of 0 rows; a minimum of 1 is required.")
     rows = Rows(X)
-    if not rows.row_shape:
+    if not rows.source.row_shape:
         raise ValueError(
             "X must be a data set of rows that are arrays, or of tuples that begin "
             f"with one; its first row is {X[0]!r}. (SliceDataset takes the first of "

@@ -1,7 +1,6 @@
 """NoiseAdaptedClassifier: a net and a model of how its labels were made wrong."""
 
 import warnings
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,10 +9,10 @@ from sklearn.utils.metaestimators import available_if
 
 from sklearn_noisy._estimators.base import READ_BY_EVERY_CALL, BaseNoisyLabelClassifier
 from sklearn_noisy._estimators.noise_matrix import NoiseMatrixEstimator
-from sklearn_noisy._estimators.parameters import check_training_parameters
 from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
 from sklearn_noisy._matrix_sources.plan import is_fixed, make_criterion, make_plan
 from sklearn_noisy._training.callbacks import BestEpoch, OneCycle, is_worse
+from sklearn_noisy._training.trainer import seeded_torch
 from sklearn_noisy._validation import encode_labels
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.nn import NoiseLayer, floating_dtype
@@ -327,7 +326,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
-        self._store_kwargs(kwargs)
+        self._kwargs = kwargs
 
     def fit(self, X, y, sample_weight=None, *, is_clean=None):
         """Train on labels some of which may be wrong.
@@ -421,14 +420,16 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
     # Weights of noisy rows are computed in every call.
     _read_by_every_call = READ_BY_EVERY_CALL | {"gamma"}
 
+    _named_batch_sizes = ("auto",)
+
     def _check_parameters(self):
         make_plan(self, self._default_matrix_estimator)
-        check_training_parameters(self, named_batch_sizes=("auto",))
+        super()._check_parameters()
 
     def _encode(self, y, classes):
         outside = self.outside_label
         if outside is None:
-            return super()._encode(y, classes)
+            return encode_labels(y, classes)
         _check_outside_label(outside, y, classes)
         is_outside = y == outside
         inside, classes = encode_labels(y[~is_outside], classes)
@@ -438,15 +439,9 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
 
     def _check_data(self, X, y, sample_weight, is_clean, goes_on, classes=None):
         data = super()._check_data(X, y, sample_weight, is_clean, goes_on, classes)
-        # An outside label tells of no class, whoever has checked it.
-        is_clean = data.is_clean & ~data.is_outside
-        data = replace(
-            data,
-            is_clean=is_clean,
-            targets=encode_targets(data.y, is_clean, data.n_classes),
-            noisy_weight=self.gamma,
-        )
-        if self.gamma == 0 and not is_clean.any():
+        targets = encode_targets(data.y, data.is_clean, data.n_classes)
+        data = replace(data, targets=targets, noisy_weight=self.gamma)
+        if self.gamma == 0 and not data.is_clean.any():
             raise ValueError(
                 "gamma=0 leaves out all noisy rows, and is_clean marks no other."
             )
@@ -491,8 +486,11 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
             )
         for name in FOUND:
             vars(self).pop(name, None)  # of an earlier fit
-        with nullcontext() if plan.is_fixed else trainer.seeded():
+        if plan.is_fixed:
             found = plan.source.find(parts, trainer)
+        else:
+            with seeded_torch(trainer.draw_seed(), trainer.spec.device):
+                found = plan.source.find(parts, trainer)
         self.noise_matrix_ = found.matrix
         if not plan.is_fixed:
             self.noise_matrix_path_ = np.stack(found.path)

@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 from sklearn_noisy._validation import check_real
 from sklearn_noisy.exceptions import UnknownParameterError
 
-__all__ = ["SkorchParamsMixin", "check_training_parameters"]
+__all__ = ["SkorchParamsMixin"]
 
 # skorch's own names that the estimators pass on.
 PASSED_ON = (
@@ -60,12 +60,12 @@ KNOWN_ELSEWHERE = {
 class SkorchParamsMixin:
     """Parameters that arrive through ``**kwargs``.
 
-    They are stored as they come and checked by ``fit``, as scikit-learn wants
-    it; ``get_params``, ``set_params``, ``clone`` and ``repr`` know them.
+    ``__init__`` stores them in ``_kwargs`` and ``fit`` checks them, as scikit-learn
+    asks for; ``get_params``, ``set_params``, ``clone`` and ``repr`` know them.
     """
 
-    def _store_kwargs(self, kwargs):
-        self._kwargs = dict(kwargs)
+    # What `batch_size` may be, beside a number.
+    _named_batch_sizes = ()
 
     def get_params(self, deep=True):
         """Parameters of this estimator, those of skorch that were set included.
@@ -144,6 +144,62 @@ class SkorchParamsMixin:
                 groups["net"][name] = value
         return groups
 
+    def _check_parameters(self):
+        """Refuse values of the training parameters that are out of their range.
+
+        Raises
+        ------
+        TypeError, ValueError
+        """
+        check_real(self.lr, "lr", min_val=0, include_boundaries="neither")
+        check_scalar(self.max_epochs, "max_epochs", Integral, min_val=1)
+        check_scalar(self.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
+        check_real(
+            self.validation_fraction,
+            "validation_fraction",
+            min_val=0,
+            max_val=1,
+            include_boundaries="neither",
+        )
+        sizes = (-1, *self._named_batch_sizes)  # -1: skorch's name for all rows
+        if self.batch_size not in sizes:
+            check_scalar(self.batch_size, "batch_size", Integral, min_val=1)
+        if self.early_stopping not in ("auto", True, False):
+            raise ValueError(
+                "early_stopping must be 'auto', True or False; got "
+                f"{self.early_stopping!r}."
+            )
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"precision must be one of {', '.join(map(repr, PRECISIONS))}; got "
+                f"{self.precision!r}."
+            )
+        if not isinstance(self.checkpoint, (str, PathLike, NoneType)):
+            raise TypeError(
+                "checkpoint must be the path of a folder, or None; got "
+                f"{self.checkpoint!r}."
+            )
+        if not callable(self.optimizer):
+            raise TypeError(
+                "optimizer must be an optimizer class such as torch.optim.Adam; got "
+                f"{self.optimizer!r}."
+            )
+        if not isinstance(self.callbacks, (list, tuple, NoneType)) and (
+            self.callbacks != "disable"
+        ):
+            raise TypeError(
+                "callbacks must be a list of skorch callbacks, 'disable' or None; got "
+                f"{self.callbacks!r}."
+            )
+        if isinstance(self.callbacks, (list, tuple)):
+            for callback in self.callbacks:
+                is_class = isinstance(callback, type) and issubclass(callback, Callback)
+                if not (is_class or isinstance(callback, (Callback, tuple))):
+                    raise TypeError(
+                        "callbacks must be a list of skorch callbacks, or of pairs "
+                        f"of a name and one; got {callback!r} in it."
+                    )
+
 
 def _hint(name, own, has_loss):
     """What an error says of the parameter that was probably meant."""
@@ -162,66 +218,3 @@ def _hint(name, own, has_loss):
         if name.startswith(g) and name != g
     ]
     return f" Did you mean {near[-1]!r}?" if near else ""
-
-
-def check_training_parameters(estimator, *, named_batch_sizes=()):
-    """Refuse values of the training parameters that are out of their range.
-
-    Parameters
-    ----------
-    estimator : estimator
-    named_batch_sizes : tuple of str, default=()
-        What `batch_size` may be, beside a number.
-
-    Raises
-    ------
-    TypeError, ValueError
-    """
-    check_real(estimator.lr, "lr", min_val=0, include_boundaries="neither")
-    check_scalar(estimator.max_epochs, "max_epochs", Integral, min_val=1)
-    check_scalar(estimator.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
-    check_real(
-        estimator.validation_fraction,
-        "validation_fraction",
-        min_val=0,
-        max_val=1,
-        include_boundaries="neither",
-    )
-    sizes = (-1, *named_batch_sizes)  # -1: skorch's name for all rows
-    if estimator.batch_size not in sizes:
-        check_scalar(estimator.batch_size, "batch_size", Integral, min_val=1)
-    if estimator.early_stopping not in ("auto", True, False):
-        raise ValueError(
-            "early_stopping must be 'auto', True or False; got "
-            f"{estimator.early_stopping!r}."
-        )
-    if estimator.precision not in PRECISIONS:
-        raise ValueError(
-            f"precision must be one of {', '.join(map(repr, PRECISIONS))}; got "
-            f"{estimator.precision!r}."
-        )
-    if not isinstance(estimator.checkpoint, (str, PathLike, NoneType)):
-        raise TypeError(
-            "checkpoint must be the path of a folder, or None; got "
-            f"{estimator.checkpoint!r}."
-        )
-    if not callable(estimator.optimizer):
-        raise TypeError(
-            "optimizer must be an optimizer class such as torch.optim.Adam; got "
-            f"{estimator.optimizer!r}."
-        )
-    if not isinstance(estimator.callbacks, (list, tuple, NoneType)) and (
-        estimator.callbacks != "disable"
-    ):
-        raise TypeError(
-            "callbacks must be a list of skorch callbacks, 'disable' or None; got "
-            f"{estimator.callbacks!r}."
-        )
-    if isinstance(estimator.callbacks, (list, tuple)):
-        for callback in estimator.callbacks:
-            is_class = isinstance(callback, type) and issubclass(callback, Callback)
-            if not (is_class or isinstance(callback, (Callback, tuple))):
-                raise TypeError(
-                    "callbacks must be a list of skorch callbacks, or of pairs of a "
-                    f"name and one; got {callback!r} in it."
-                )

@@ -9,7 +9,7 @@ import torch
 
 from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
 from sklearn_noisy._training.callbacks import BestEpoch, LossSchedule, ScheduledLoss
-from sklearn_noisy.losses import LOSSES, make_loss
+from sklearn_noisy.losses import LOSSES
 
 __all__ = ["RobustLossClassifier"]
 
@@ -193,7 +193,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
-        self._store_kwargs(kwargs)
+        self._kwargs = kwargs
 
     def fit(self, X, y, sample_weight=None):
         """Train on labels some of which may be wrong.
@@ -259,7 +259,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         """
         return self._fit(X, y, sample_weight, partial=True, classes=classes)
 
-    def _check_parameters(self):
+    def _net_spec(self, rows, classes, n_rows):
         if isinstance(self.module, str):
             raise TypeError(
                 f"module must be a network, not a string; got {self.module!r}. The "
@@ -274,9 +274,6 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
                 "delay must be 'auto' or an integer >= 0, the first epoch (counted "
                 f"from 1) of the robust loss; got {self.delay!r}."
             )
-        super()._check_parameters()
-
-    def _net_spec(self, rows, classes, n_rows):
         spec = super()._net_spec(rows, classes, n_rows)
         params = _loss_parameters(self, self._check_kwargs()["loss"])
         first_epoch = 1 if self.delay == "auto" else self.delay
@@ -287,7 +284,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         disabled = spec.callbacks == "disable"
         return replace(
             spec,
-            criterion=partial(_make_criterion, self.loss, len(classes), params),
+            criterion=partial(ScheduledLoss, self.loss, len(classes), params),
             callbacks="disable" if disabled else own + spec.callbacks,
         )
 
@@ -296,10 +293,6 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         schedule = dict(trainer.net.callbacks_).get("loss_schedule")
         if schedule is not None:
             schedule.warn_if_never(trainer.net)
-
-
-def _make_criterion(loss, n_classes, params):
-    return ScheduledLoss(make_loss(loss, n_classes, **params))
 
 
 def _loss_parameters(estimator, params):

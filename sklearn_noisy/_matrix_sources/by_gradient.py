@@ -35,7 +35,7 @@ class MatrixPath(Callback):
         self.path_: list[np.ndarray] = []
         return self
 
-    def on_epoch_end(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Append the matrix after this epoch."""
         # A copy: the memory of the parameter changes in the next epoch.
         self.path_.append(net.criterion_.matrix.detach().cpu().double().numpy().copy())
@@ -53,9 +53,7 @@ class StartLearning(Callback):
     def __init__(self, epoch: int):
         self.epoch = epoch
 
-    def on_epoch_begin(
-        self, net: Any, dataset_train: Any = None, **kwargs: Any
-    ) -> None:
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Switch before the first update of this epoch."""
         learn = len(net.history) >= self.epoch
         if learn != net.criterion_.learn:

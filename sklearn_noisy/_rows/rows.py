@@ -78,6 +78,11 @@ def _as_tensor(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array)
 
 
+def free_memory(device: torch.device) -> int:
+    """Free bytes of a GPU; 0 for a device to which rows cannot move."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+
+
 class Source:
     """Storage of rows.
 
@@ -129,8 +134,7 @@ class TensorSource(Source):
     def on(self, device: torch.device) -> Source:
         """A copy on a GPU that has enough memory; it is made once."""
         if device not in self.copies:
-            free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
-            if self.X.nbytes > LIMITS.gpu_fraction * free:
+            if self.X.nbytes > LIMITS.gpu_fraction * free_memory(device):
                 return self  # not stored: a cycle of references would keep the rows
             self.copies[device] = TensorSource(self.X.to(device))
         return self.copies[device]
@@ -223,11 +227,6 @@ class Rows(Dataset):
     def __getitem__(self, index: int) -> torch.Tensor:
         return self.take(torch.tensor([index]))[0]
 
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """Shape of one row."""
-        return self.source.row_shape
-
     def take(self, index: Positions) -> torch.Tensor:
         """Dense tensor of the rows at `index`."""
         positions = index if self.positions is None else self.positions[index]
@@ -255,17 +254,12 @@ class Rows(Dataset):
             slice(None) if self.positions is None else self.positions
         )
 
-    def at(self, device: str | torch.device) -> Rows:
-        """These rows on a device; themselves if they stay where they are."""
-        device = torch.device(device)
-        if device == self.source.device:
-            return self
+    def at(self, source: Source) -> Rows:
+        """The same rows of a copy of the source on another device."""
         moved = copy.copy(self)
-        moved.source = self.source.on(device)
-        if moved.source is self.source:
-            return self
+        moved.source = source
         if self.positions is not None:
-            moved.positions = self.positions.to(device)
+            moved.positions = self.positions.to(source.device)
         return moved
 
 
@@ -312,7 +306,7 @@ class LabelledRows(Dataset):
     @property
     def row_shape(self) -> tuple[int, ...]:
         """Shape of one row."""
-        return self.rows.row_shape
+        return self.rows.source.row_shape
 
     def batch(self, index: Positions) -> Batch:
         """The rows at `index` as a batch."""
@@ -328,11 +322,12 @@ class LabelledRows(Dataset):
 
     def at(self, device: str | torch.device) -> LabelledRows:
         """These rows on a device; themselves if they stay where they are."""
-        rows = self.rows.at(device)
-        if rows is self.rows:
+        device, source = torch.device(device), self.rows.source
+        there = source if device == source.device else source.on(device)
+        if there is source:
             return self
         moved = copy.copy(self)
-        moved.rows = rows
+        moved.rows = self.rows.at(there)
         moved.y, moved.weight = self.y.to(device), self.weight.to(device)
         return moved
 
@@ -408,6 +403,8 @@ class TrainingData:
     classes : ndarray of shape (n_classes,)
     is_clean : bool ndarray of shape (n_samples,)
         Whether the label is known to be right.
+    is_noisy : bool ndarray of shape (n_samples,)
+        Whether the label may be wrong. Rows that are neither belong to no class.
     kept : bool ndarray of shape (n_rows,)
         Which rows of the caller these are.
     noisy_weight : float, default=1.0
@@ -421,6 +418,7 @@ class TrainingData:
     sample_weight: np.ndarray
     classes: np.ndarray
     is_clean: np.ndarray
+    is_noisy: np.ndarray
     kept: np.ndarray
     noisy_weight: float = 1.0
 
@@ -434,11 +432,6 @@ class TrainingData:
         """Mask of the rows that belong to none of the classes."""
         return self.y == self.n_classes
 
-    @property
-    def is_noisy(self) -> np.ndarray:
-        """Mask of the rows whose label may be wrong."""
-        return ~self.is_clean & ~self.is_outside
-
     def subset(self, index: np.ndarray) -> TrainingData:
         """The rows of a mask or of indices."""
         return replace(
@@ -449,6 +442,7 @@ class TrainingData:
             weight=self.weight[index],
             sample_weight=self.sample_weight[index],
             is_clean=self.is_clean[index],
+            is_noisy=self.is_noisy[index],
         )
 
     def labelled(self, *, training: bool = True) -> LabelledRows:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_noisy.exceptions import LossWarmUpWarning
-from sklearn_noisy.losses import CrossEntropyLoss, log_softmax
+from sklearn_noisy.losses import CrossEntropyLoss, log_softmax, make_loss
 
 __all__ = [
     "BestEpoch",
@@ -85,9 +86,7 @@ class BestEpoch(OwnCallback):
         self.first_epoch = first_epoch
         self.by = by
 
-    def on_train_begin(
-        self, net: Any, X: Any = None, y: Any = None, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Forget the last training: the validation rows may be others."""
         self.best_epoch_ = None
         self.best_score_ = (-np.inf, -np.inf)
@@ -97,20 +96,14 @@ class BestEpoch(OwnCallback):
         self.robust_ = None
         self.state_: tuple[dict[str, Any], dict[str, Any]] | None = None
 
-    def on_epoch_end(
-        self,
-        net: Any,
-        dataset_train: Any = None,
-        dataset_valid: Any = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Compare this epoch with the best one so far."""
-        if dataset_valid is None:
+        if kwargs.get("dataset_valid") is None:
             return
         row = net.history[-1]
         epoch, accuracy, loss = row["epoch"], row["valid_acc"], row["valid_loss"]
         if row.get("robust") != self.robust_:
-            # Values of another loss do not compare, and that loss gets its own patience.
+            # Values of another loss do not compare. It gets its own patience.
             self.robust_ = row.get("robust")
             self.lowest_loss_ = np.inf
             self.best_score_ = (self.best_score_[0], -np.inf)
@@ -136,9 +129,7 @@ class BestEpoch(OwnCallback):
             since = max(self.last_gain_, self.first_epoch - 1)
             net.stop_training_ = epoch - since >= self.patience
 
-    def on_train_end(
-        self, net: Any, X: Any = None, y: Any = None, **kwargs: Any
-    ) -> None:
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Restore the best weights."""
         if self.state_ is not None:
             net.module_.load_state_dict(self.state_[0])
@@ -157,20 +148,12 @@ class OneCycle(OwnCallback):
     #: Rate at the start, as a fraction of the highest one.
     START = 0.04
 
-    def on_train_begin(
-        self, net: Any, X: Any = None, y: Any = None, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Begin a new cycle."""
         self.start_ = len(net.history)
         self.peaks_ = [group["lr"] for group in net.optimizer_.param_groups]
 
-    def on_epoch_begin(
-        self,
-        net: Any,
-        dataset_train: Any = None,
-        dataset_valid: Any = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Set the rate of the middle of this epoch."""
         if net.planned_epochs_ == 1:
             return
@@ -182,9 +165,7 @@ class OneCycle(OwnCallback):
             fall = min(1.0, (done - self.RISE) / (1 - self.RISE))
             self._set_rates(net, (1 + math.cos(math.pi * fall)) / 2)
 
-    def on_train_end(
-        self, net: Any, X: Any = None, y: Any = None, **kwargs: Any
-    ) -> None:
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Restore the given rate, for a training that continues."""
         self._set_rates(net, 1.0)
 
@@ -216,13 +197,21 @@ class ScheduledLoss(nn.Module):
 
     Parameters
     ----------
-    loss : nn.Module
-        Maps logits and targets to one value per sample.
+    loss, n_classes, params : object, int, dict
+        Of :func:`sklearn_noisy.losses.make_loss`.
     """
 
-    def __init__(self, loss: nn.Module):
+    # Whether updates change the criterion; then it has a penalty and `after_step`.
+    learn = False
+
+    def __init__(
+        self,
+        loss: Any,
+        n_classes: int,
+        params: Mapping[str, Any] = MappingProxyType({}),
+    ):
         super().__init__()
-        self.loss = loss
+        self.loss = make_loss(loss, n_classes, **params)
         self.warm_up = CrossEntropyLoss()
         self.active = False
 
@@ -230,19 +219,9 @@ class ScheduledLoss(nn.Module):
         """Loss of each sample, by the loss that is active."""
         return (self.loss if self.active else self.warm_up)(logits, targets)
 
-    def probe(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Loss of each sample by the robust loss, whether it is active or not."""
-        return self.loss(logits, targets)
-
     def observed(self, targets: torch.Tensor) -> torch.Tensor:
         """Label in each target."""
         return targets
-
-    def penalty(self) -> None:
-        """No term beside the losses of the samples."""
-
-    def after_step(self) -> None:
-        """Nothing to do after an update."""
 
     def ask(self, question: str, n_classes: int, default: Any) -> Any:
         """Answer of the robust loss, or `default` if it has no such method.
@@ -320,13 +299,7 @@ class LossSchedule(OwnCallback):
         self.given_: list[tuple[torch.Tensor, ...]] | None = None
         return self
 
-    def on_epoch_begin(
-        self,
-        net: Any,
-        dataset_train: Any = None,
-        dataset_valid: Any = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Choose the loss of the epoch that begins, and record it."""
         epoch, criterion = len(net.history), net.criterion_
         needed = criterion.ask("known_probability", len(self.class_names), 0.0)
@@ -349,9 +322,7 @@ class LossSchedule(OwnCallback):
         net.batch_observer_ = self._record if recording else None
         net.history.record("robust", active)
 
-    def on_train_end(
-        self, net: Any, X: Any = None, y: Any = None, **kwargs: Any
-    ) -> None:
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Summarise what was recorded: no rows stay."""
         self._update_knowledge()
 
@@ -365,9 +336,13 @@ class LossSchedule(OwnCallback):
 
     def _update_knowledge(self) -> None:
         if self.given_:
-            columns = zip(*self.given_, strict=True)
-            arrays = [torch.cat(parts).cpu().double().numpy() for parts in columns]
-            found = class_quantiles(*arrays, len(self.class_names))
+            p, y, weight = map(torch.cat, zip(*self.given_, strict=True))
+            found = class_quantiles(
+                p.cpu().double().numpy(),
+                y.cpu().numpy(),
+                weight.cpu().double().numpy(),
+                len(self.class_names),
+            )
             self.knowledge_ = np.where(np.isnan(found), self.knowledge_, found)
         self.given_ = None
 
@@ -383,10 +358,7 @@ class LossSchedule(OwnCallback):
                 f"{1 / n_classes:.3g}"
             )
         elif (self.knowledge_ < needed).any():
-            reason = (
-                f"at epoch {epoch} {self._least_known()} (delay='auto' waits for "
-                f"{needed:.3g})"
-            )
+            reason = f"at epoch {epoch} {self._least_known(needed)}"
         else:
             return
         stall = criterion.ask("stall_probability", n_classes, 0.0)
@@ -398,34 +370,34 @@ class LossSchedule(OwnCallback):
             stacklevel=2,
         )
 
-    def _least_known(self) -> str:
+    def _least_known(self, needed: float) -> str:
         k = int(self.knowledge_.argmin())
         return (
             f"three quarters of the rows that are given class {self.class_names[k]!r} "
-            f"have at most {self.knowledge_[k]:.3g} for it"
+            f"have at most {self.knowledge_[k]:.3g} for it (delay='auto' waits for "
+            f"{needed:.3g})"
         )
 
     def warn_if_never(self, net: Any) -> None:
         """Warn if training ended before the robust loss was active."""
         if self.switch_epoch_ is not None:
             return
-        n_epochs = len(net.history)
+        when = f"after {len(net.history)} epochs"
         needed = net.criterion_.ask("known_probability", len(self.class_names), 0.0)
-        if self.delay == "auto" and self.knowledge_.min() >= needed:
+        if self.delay != "auto":
+            reason = (
+                f"training ended {when}, before delay={self.delay}. Raise max_epochs "
+                "or lower delay"
+            )
+        elif self.knowledge_.min() >= needed:
             reason = (
                 "delay='auto' waits until the net knows every class, which was so "
-                f"after the last of {n_epochs} epochs. Raise max_epochs, or set delay"
-            )
-        elif self.delay == "auto":
-            reason = (
-                f"delay='auto' waits until the net knows every class, and after "
-                f"{n_epochs} epochs {self._least_known()}, less than {needed:.3g}. "
-                "Raise max_epochs or lr, lower gamma or c, or set delay"
+                f"{when}. Raise max_epochs, or set delay"
             )
         else:
             reason = (
-                f"training ended after {n_epochs} epochs, before delay={self.delay}. "
-                "Raise max_epochs or lower delay"
+                f"{when} {self._least_known(needed)}. Raise max_epochs or lr, lower "
+                "gamma or c, or set delay"
             )
         warnings.warn(
             f"The robust loss never came on, this is a model of cross-entropy: "

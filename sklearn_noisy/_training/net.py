@@ -110,21 +110,19 @@ def can_be_fused(
                 return False
         for weight in module.parameters():
             # A lazy layer has no weights yet.
-            if torch.nn.parameter.is_lazy(weight) or not _is_dense(weight):
+            if torch.nn.parameter.is_lazy(weight) or not (
+                weight.is_floating_point()
+                and weight.device.type in ("cpu", "cuda")
+                and weight.layout == torch.strided
+            ):
+                return False
+            # Without gaps in its memory.
+            if not weight.is_contiguous() and not (
+                weight.ndim == 4
+                and weight.is_contiguous(memory_format=torch.channels_last)
+            ):
                 return False
     return True
-
-
-def _is_dense(weight: torch.Tensor) -> bool:
-    """Whether a floating-point weight fills its memory without gaps."""
-    if weight.layout != torch.strided or not weight.is_floating_point():
-        return False
-    if weight.device.type not in ("cpu", "cuda"):
-        return False
-    channels_last = weight.ndim == 4 and weight.is_contiguous(
-        memory_format=torch.channels_last
-    )
-    return weight.is_contiguous() or channels_last
 
 
 class NoisyLabelNet(NeuralNetClassifier):
@@ -250,9 +248,12 @@ class NoisyLabelNet(NeuralNetClassifier):
 
     def get_dataset(self, X: Any, y: Any = None) -> Any:
         """A data set as it is; rows and arrays get targets."""
-        if is_dataset(X):
+        if isinstance(X, LabelledRows):
             return X
-        return LabelledRows(X if isinstance(X, Rows) else Rows(np.asarray(X)), y)
+        is_rows = isinstance(X, Rows)
+        if is_dataset(X) and not is_rows:
+            return X
+        return LabelledRows(X if is_rows else Rows(np.asarray(X)), y)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """skorch's, with rows on the device, and larger batches without gradients."""
@@ -317,10 +318,11 @@ class NoisyLabelNet(NeuralNetClassifier):
                 f"The training loss became {loss} in epoch {len(self.history)}. "
                 f"Lower lr={self.lr}, scale the features, or choose another loss."
             )
-        name = prefix + "_loss"
-        past = [row[name] for row in self.history[:-1] if name in row]
+        name, is_best = prefix + "_loss", True
+        for row in self.history[:-1]:
+            is_best &= name not in row or loss < row[name]
         self.history.record(name, loss)
-        self.history.record(name + "_best", not past or loss < min(past))
+        self.history.record(name + "_best", is_best)
 
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Logits and losses of one batch, and the weight of the correct rows."""
@@ -340,11 +342,7 @@ class NoisyLabelNet(NeuralNetClassifier):
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """One optimizer step; skorch's own where a callback wants gradients."""
-        if self.listens("on_grad_computed"):
-            step = super().train_step(batch, **fit_params)
-            self.criterion_.after_step()
-            return step
-        step = {}
+        step: dict[str, Any] = {}
 
         def closure() -> torch.Tensor:
             # LBFGS calls this several times. The first loss is the one before the
@@ -355,8 +353,12 @@ class NoisyLabelNet(NeuralNetClassifier):
             step.setdefault("y_pred", current["y_pred"])
             return current["loss"]
 
-        self._step_optimizer(closure)
-        self.criterion_.after_step()
+        if self.listens("on_grad_computed"):
+            step = super().train_step(batch, **fit_params)
+        else:
+            self._step_optimizer(closure)
+        if self.criterion_.learn:
+            self.criterion_.after_step()
         return step
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
@@ -393,8 +395,7 @@ class NoisyLabelNet(NeuralNetClassifier):
             return loss
         if self.batch_observer_ is not None:
             self.batch_observer_(y_pred.detach(), y_true, X["weight"])
-        penalty = self.criterion_.penalty()
-        return loss if penalty is None else loss + penalty
+        return loss + self.criterion_.penalty() if self.criterion_.learn else loss
 
     def _losses(self, logits: torch.Tensor, y: Any, inputs: Any) -> torch.Tensor:
         """Weight times loss of each row."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -225,13 +225,9 @@ class Trainer:
         """The next seed."""
         return self.rng.randint(np.iinfo(np.int32).max)
 
-    def seeded(self) -> Any:
-        """Context in which torch's generators have the next seed."""
-        return seeded_torch(self.draw_seed(), self.spec.device)
-
     def build(self, data: TrainingData, round_number: int | None = None) -> None:
         """Make a new net."""
-        with self.seeded():
+        with seeded_torch(self.draw_seed(), self.spec.device):
             self.net = make_net(self.spec, data.labelled())
         self.net.round_ = round_number
 
@@ -246,7 +242,7 @@ class Trainer:
             If the loss of an epoch is not finite.
         """
         n_before = len(self.net.history_)
-        with self.seeded():
+        with seeded_torch(self.draw_seed(), self.spec.device):
             self.train(self.net, rows, valid, n_epochs)
         for row in self.net.history_[n_before:]:
             # Each net counts its own epochs.
@@ -390,14 +386,14 @@ def _is_same(a: Any, b: Any) -> bool:
 # The module.
 
 
-def build_module(module: Any, params: Mapping[str, Any], **sizes: int) -> nn.Module:
+def build_module(module: Any, params: dict[str, Any], **sizes: int) -> nn.Module:
     """Copy an instance, or call a class or factory.
 
     Parameters
     ----------
     module : nn.Module class or instance, or callable
     params : dict
-        Arguments for a class or factory (``module__<name>``).
+        Arguments for a class or factory (``module__<name>``); it is completed.
     **sizes : int
         Arguments that are filled in where the signature has them and `params`
         does not.
@@ -425,31 +421,26 @@ def build_module(module: Any, params: Mapping[str, Any], **sizes: int) -> nn.Mod
         except ValueError:  # a builtin type
             signature = inspect.Signature()
         accepted = signature.parameters
-        known = {name: size for name, size in sizes.items() if name in accepted}
-        if accepted:
-            _check_names(module, params, signature)
-        built = module(**{**known, **params})
+        for name in sizes.keys() & accepted.keys():
+            params.setdefault(name, sizes[name])
+        try:
+            if accepted:
+                signature.bind_partial(**params)
+        except TypeError as error:
+            unknown = next(name for name in params if name not in accepted)
+            near = get_close_matches(unknown, accepted, n=1)
+            hint = f" Did you mean module__{near[0]}?" if near else ""
+            raise TypeError(
+                f"module__{unknown} is no parameter of "
+                f"{getattr(module, '__name__', module)}.{hint}"
+            ) from error
+        built = module(**params)
     if not isinstance(built, nn.Module):
         raise TypeError(
             "module must be None, an nn.Module class or instance, or a callable "
             f"that returns an nn.Module; got {module!r}."
         )
     return built
-
-
-def _check_names(
-    module: Any, params: Mapping[str, Any], signature: inspect.Signature
-) -> None:
-    try:
-        signature.bind_partial(**params)
-    except TypeError as error:
-        unknown = next(name for name in params if name not in signature.parameters)
-        near = get_close_matches(unknown, signature.parameters, n=1)
-        hint = f" Did you mean module__{near[0]}?" if near else ""
-        raise TypeError(
-            f"module__{unknown} is no parameter of "
-            f"{getattr(module, '__name__', module)}.{hint}"
-        ) from error
 
 
 def _try_out(module: nn.Module, criterion: Any, batch: Any, n_classes: int) -> None:
@@ -466,34 +457,28 @@ def _try_out(module: nn.Module, criterion: Any, batch: Any, n_classes: int) -> N
                 f"module was called with a batch of shape {tuple(X.shape)}, {X.dtype}."
             )
             raise
-        _check_logits(logits, len(y), n_classes)
-        losses = criterion.probe(logits, y)
+        shape = getattr(logits, "shape", type(logits).__name__)
+        if shape != (len(y), n_classes):
+            raise ModuleOutputError(
+                "module must return logits of shape (n_samples, n_classes) = "
+                f"({len(y)}, {n_classes}) for {len(y)} rows; got {_described(shape)}."
+            )
+        sums = logits.sum(dim=1)
+        if (logits >= 0).all() and torch.allclose(sums, sums.new_ones(()), atol=1e-3):
+            raise ModuleOutputError(
+                "module must return logits, but its rows are non-negative and sum to "
+                "1: these are probabilities. Remove the softmax at its end."
+            )
+        # A scheduled loss is tried itself, whether it is active or not.
+        losses = getattr(criterion, "loss", criterion)(logits, y)
     module.train(was_training)
-    if not isinstance(losses, torch.Tensor) or losses.shape != y.shape:
-        shape = getattr(losses, "shape", type(losses).__name__)
+    shape = getattr(losses, "shape", type(losses).__name__)
+    if shape != y.shape:
         raise ValueError(
             f"loss must return one value per sample, shape {tuple(y.shape)}; got "
-            f"{tuple(shape) if isinstance(shape, torch.Size) else shape} (torch's "
-            "own losses do with reduction='none')."
+            f"{_described(shape)} (torch's own losses do with reduction='none')."
         )
 
 
-def _check_logits(logits: Any, n_rows: int, n_classes: int) -> None:
-    """Raise unless `logits` can be logits of `n_classes` classes."""
-    if not isinstance(logits, torch.Tensor) or logits.shape != (n_rows, n_classes):
-        got = (
-            f"shape {tuple(logits.shape)}"
-            if isinstance(logits, torch.Tensor)
-            else type(logits).__name__
-        )
-        raise ModuleOutputError(
-            f"module must return logits of shape (n_samples, n_classes) = "
-            f"({n_rows}, {n_classes}) for {n_rows} rows; got {got}."
-        )
-    if (logits >= 0).all() and torch.allclose(
-        logits.sum(dim=1), torch.ones((), dtype=logits.dtype), atol=1e-3
-    ):
-        raise ModuleOutputError(
-            "module must return logits, but its rows are non-negative and sum to 1: "
-            "these are probabilities. Remove the softmax at its end."
-        )
+def _described(shape: Any) -> str:
+    return shape if isinstance(shape, str) else f"shape {tuple(shape)}"

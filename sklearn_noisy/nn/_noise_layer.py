@@ -150,21 +150,12 @@ class _CodedCriterion(nn.Module):
     """A criterion whose targets are the codes of this module."""
 
     n_classes: int
-
-    def probe(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Loss of each sample, for a check of the module before training."""
-        return self(logits, targets)
+    # Whether updates change the criterion; then it has a penalty and `after_step`.
+    learn = False
 
     def observed(self, targets: torch.Tensor) -> torch.Tensor:
         """Label in each target, given or true; -1 for none."""
         return torch.where(targets < 2 * self.n_classes, targets % self.n_classes, -1)
-
-    def penalty(self) -> torch.Tensor | None:
-        """Term of the training loss that belongs to no sample, or None."""
-        return None
-
-    def after_step(self) -> None:
-        """Called after every update of the weights."""
 
 
 class NoiseLayer(_CodedCriterion):
@@ -209,13 +200,9 @@ class NoiseLayer(_CodedCriterion):
         self.regularizer = regularizer
         self.decay = decay
         self.outside = outside
+        self.n_classes = matrix.shape[0]
         self.matrix = nn.Parameter(matrix.clone(), requires_grad=learn)
         self.refresh()
-
-    @property
-    def n_classes(self) -> int:  # type: ignore[override]
-        """K."""
-        return self.matrix.shape[0]
 
     def set_matrix(self, matrix: np.ndarray | torch.Tensor) -> None:
         """Replace the matrix by one of the same size."""
@@ -292,10 +279,10 @@ class NoiseLayer(_CodedCriterion):
         result = torch.softmax(rows + log_softmax(logits), dim=1)
         return torch.where(nowhere[:, None], 1 / self.n_classes, result)
 
-    def penalty(self) -> torch.Tensor | None:
-        """The regularizer, while the matrix is learned."""
-        if not self.learn or not self.decay:
-            return None
+    def penalty(self) -> torch.Tensor | float:
+        """The regularizer: a term of the loss while the matrix is learned."""
+        if not self.decay:
+            return 0.0
         if self.regularizer == "trace":
             return self.decay * self.matrix.trace()
         if self.regularizer == "weight_decay":
@@ -304,8 +291,7 @@ class NoiseLayer(_CodedCriterion):
 
     def after_step(self) -> None:
         """Project the matrix to the probability matrices after an update."""
-        if self.learn:
-            project_columns_(self.matrix)
+        project_columns_(self.matrix)
 
 
 class ConvertedLabels(_CodedCriterion):
@@ -324,16 +310,11 @@ class ConvertedLabels(_CodedCriterion):
 
     def __init__(self, matrix: torch.Tensor):
         super().__init__()
-        n_classes = matrix.shape[0]
+        self.n_classes = n_classes = matrix.shape[0]
         eye = torch.eye(n_classes, dtype=matrix.dtype)
         uniform = torch.full((1, n_classes), 1 / n_classes, dtype=matrix.dtype)
         table = torch.cat([matrix.T, eye, uniform])
         self.register_buffer("table", table)
-
-    @property
-    def n_classes(self) -> int:  # type: ignore[override]
-        """K."""
-        return self.table.shape[1]
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Loss of each sample; soft targets are those of the true class.

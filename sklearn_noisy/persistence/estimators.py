@@ -243,7 +243,7 @@ def restore_net(estimator, *, state, loss, row_shape, n_rows, **resolved):
     spec = estimator._net_spec(rows, estimator.classes_, n_rows)
     spec = replace(spec, scales_inputs=False, **resolved)
     if loss is not None:
-        spec = replace(spec, criterion=partial(ScheduledLoss, loss))
+        spec = replace(spec, criterion=partial(ScheduledLoss, loss, 0))
     trainer = Trainer(spec, np.random.RandomState(0))
     # A constructor draws weights, which are then replaced.
     with seeded_torch(0, torch.device("cpu")):
