@@ -16,7 +16,7 @@ from sklearn_noisy.losses import LOSSES, make_loss
 
 @dataclass(frozen=True)
 class _Curves:
-    """What the axes show of the curves, chosen by eye for the losses of this package."""
+    """What is shown of the curves, chosen by eye for the losses of this package."""
 
     n_points: int = 999  # inside (0, 1): losses and gradients have poles at 0 and 1
     # The axis of the gradient need not hold slopes at probabilities outside of these.

@@ -222,7 +222,7 @@ class TrainingDisplay:
         return None if all(robust) or not any(robust) else robust.index(True) + 1
 
     def _mark(self, axis, names):
-        """Mark warm-up, switch, new nets and kept epoch; `names`: also in the legend."""
+        """Mark warm-up, switch, new nets and kept epoch; `names` also in the legend."""
         warm_up = _runs([not row.get("robust", True) for row in self.history])
         marks = [
             (
