@@ -358,7 +358,11 @@ def test_a_classifier_that_tells_nothing_apart():
             ValueError,
             "constraints need solver='cvxpy'",
         ),
-        ({"classes": ["ant", "bee", "cat"]}, ValueError, r"Labels \['dog'\] are not"),
+        (
+            {"classes": ["ant", "bee", "cat"]},
+            ValueError,
+            r"among the classes .*: \['dog'\]",
+        ),
         (
             {"pred_clean": np.ones((2000, 3)) / 3},
             ValueError,

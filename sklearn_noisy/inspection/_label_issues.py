@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -131,7 +132,7 @@ class LabelIssuesDisplay:
                 f"issues must have the columns {', '.join(COLUMNS)}; it lacks "
                 f"{', '.join(missing)}."
             )
-        check_scalar(n_issues, "n_issues", int, min_val=1)
+        check_scalar(n_issues, "n_issues", Integral, min_val=1)
         if not hasattr(X, "shape"):
             X = np.asarray(X)
         names = _check_class_names(class_names, issues)
@@ -219,8 +220,8 @@ class LabelIssuesDisplay:
         ValueError
             If `ax` are not as many as needed.
         """
-        check_scalar(n_columns, "n_columns", int, min_val=1)
-        check_scalar(max_features, "max_features", int, min_val=1)
+        check_scalar(n_columns, "n_columns", Integral, min_val=1)
+        check_scalar(max_features, "max_features", Integral, min_val=1)
         if isinstance(self.rows, pd.DataFrame):
             self._draw_table(ax, max_features)
         else:

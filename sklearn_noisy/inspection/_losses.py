@@ -3,6 +3,7 @@
 import copy
 import inspect
 from collections.abc import Mapping
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -103,7 +104,7 @@ class LossDisplay:
         TypeError
             For something that is no loss, or a parameter that it does not have.
         """
-        check_scalar(n_classes, "n_classes", int, min_val=2)
+        check_scalar(n_classes, "n_classes", Integral, min_val=2)
         built = _named_losses(losses, n_classes)
         p = np.linspace(0, 1, N_POINTS + 2)[1:-1]
         curves = [_loss_and_gradient(loss, p, n_classes) for _, loss in built]
@@ -142,7 +143,7 @@ class LossDisplay:
             )
         if n_classes is None:
             n_classes = len(getattr(estimator, "classes_", range(10)))
-        check_scalar(n_classes, "n_classes", int, min_val=2)
+        check_scalar(n_classes, "n_classes", Integral, min_val=2)
         loss = estimator._make_loss(n_classes)
         losses = ["cross_entropy", loss]
         same = _name(loss) == "cross_entropy"

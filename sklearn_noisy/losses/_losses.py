@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from sklearn_noisy.losses._base import BaseLoss, check_number
+from sklearn_noisy._validation import check_real
+from sklearn_noisy.losses._base import BaseLoss
 
 __all__ = [
     "BlurryLoss",
@@ -58,7 +59,7 @@ class FocalLoss(BaseLoss):
 
     def __init__(self, gamma=2.0):
         super().__init__()
-        self.gamma = check_number("gamma", gamma, 0)
+        self.gamma = check_real(gamma, "gamma", min_val=0)
 
     def label_loss(self, log_p_label, log_p):
         if self.gamma == 0:
@@ -130,8 +131,14 @@ class BlurryLoss(_StallingLoss):
 
     def __init__(self, gamma=None, floor=None):
         super().__init__()
-        self.gamma = None if gamma is None else check_number("gamma", gamma, 0)
-        self.floor = None if floor is None else check_number("floor", floor, 0, 1)
+        self.gamma = None if gamma is None else check_real(gamma, "gamma", min_val=0)
+        self.floor = (
+            None
+            if floor is None
+            else check_real(
+                floor, "floor", min_val=0, max_val=1, include_boundaries="left"
+            )
+        )
 
     def _gamma(self, n_classes):
         return safe_blurry_gamma(n_classes) if self.gamma is None else self.gamma
@@ -175,7 +182,7 @@ class _CutOffLoss(_StallingLoss):
 
     def __init__(self, c=0.05):
         super().__init__()
-        self.c = check_number("c", c, 0, 1, closed="neither")
+        self.c = check_real(c, "c", min_val=0, max_val=1, include_boundaries="neither")
 
     def stall_probability(self, n_classes):
         return self.c
@@ -242,7 +249,9 @@ class UniformMixingLoss(BaseLoss):
 
     def __init__(self, noise_rate=0.3):
         super().__init__()
-        self.noise_rate = check_number("noise_rate", noise_rate, 0, 1)
+        self.noise_rate = check_real(
+            noise_rate, "noise_rate", min_val=0, max_val=1, include_boundaries="left"
+        )
 
     def _mixing_rate(self, n_classes):
         return self.noise_rate
@@ -302,7 +311,9 @@ class LabelSmoothingLoss(BaseLoss):
 
     def __init__(self, noise_rate=0.1, prior=None):
         super().__init__()
-        self.noise_rate = check_number("noise_rate", noise_rate, 0, 1)
+        self.noise_rate = check_real(
+            noise_rate, "noise_rate", min_val=0, max_val=1, include_boundaries="left"
+        )
         if prior is not None:
             prior = np.asarray(prior, dtype=np.float64)
             is_distribution = (prior >= 0).all() and abs(prior.sum() - 1) <= 1e-6
@@ -346,7 +357,7 @@ class GeneralizedCrossEntropyLoss(BaseLoss):
 
     def __init__(self, q=0.7):
         super().__init__()
-        self.q = check_number("q", q, 0, 1, closed="both")
+        self.q = check_real(q, "q", min_val=0, max_val=1)
 
     def label_loss(self, log_p_label, log_p):
         if self.q == 0:
@@ -393,9 +404,9 @@ class SymmetricCrossEntropyLoss(BaseLoss):
 
     def __init__(self, alpha=0.1, beta=1.0, A=-4.0):
         super().__init__()
-        self.alpha = check_number("alpha", alpha, 0)
-        self.beta = check_number("beta", beta, 0)
-        self.A = check_number("A", A, -math.inf, 0, closed="neither")
+        self.alpha = check_real(alpha, "alpha", min_val=0)
+        self.beta = check_real(beta, "beta", min_val=0)
+        self.A = check_real(A, "A", max_val=0, include_boundaries="neither")
 
     def label_loss(self, log_p_label, log_p):
         reverse = self.A * torch.expm1(log_p_label)
@@ -425,9 +436,9 @@ class NormalizedCrossEntropyReverseLoss(BaseLoss):
 
     def __init__(self, alpha=1.0, beta=1.0, A=-4.0):
         super().__init__()
-        self.alpha = check_number("alpha", alpha, 0)
-        self.beta = check_number("beta", beta, 0)
-        self.A = check_number("A", A, -math.inf, 0, closed="neither")
+        self.alpha = check_real(alpha, "alpha", min_val=0)
+        self.beta = check_real(beta, "beta", min_val=0)
+        self.A = check_real(A, "A", max_val=0, include_boundaries="neither")
 
     def label_loss(self, log_p_label, log_p):
         # sum_k log p_k <= -K log K: never near zero.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_noisy.noise import check_noise_matrix, in_class_order
+from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
 __all__ = ["noise_matrix_error"]
 
