@@ -23,7 +23,7 @@ Splits = list[tuple[IntArray, IntArray]]
 def make_splits(cv: int | Iterable | Any, X: Any, labels: LabelArray) -> Splits:
     """Splits from an integer (shuffled stratified folds), a splitter or a list."""
     if isinstance(cv, Integral) and not isinstance(cv, bool):
-        if not 2 <= cv <= len(labels):
+        if not 2 <= int(cv) <= len(labels):
             raise ValueError(
                 f"cv must be at least 2 and at most the number of rows, "
                 f"{len(labels)}; got {cv}."
@@ -99,7 +99,7 @@ def stratified_holdout(
         True for the rows that are held out.
     """
     counts = np.bincount(y)
-    expected = counts * fraction
+    expected: np.ndarray = counts * fraction
     held = round_to_total(expected, round(expected.sum()), rng)
     held = np.minimum(held, np.maximum(counts - 1, 0))
     mask = np.zeros(len(y), dtype=bool)

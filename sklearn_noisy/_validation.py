@@ -64,11 +64,12 @@ def check_real(
     interval = f"{'(['[left]}{min_val}, {max_val}{')]'[right]}"
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number in {interval}, got {value!r}.")
-    above = value >= min_val if left else value > min_val
-    below = value <= max_val if right else value < max_val
+    number = float(value)
+    above = number >= min_val if left else number > min_val
+    below = number <= max_val if right else number < max_val
     if not (above and below):  # also for NaN
         raise ValueError(f"{name} must be in {interval}, got {value!r}.")
-    return float(value)
+    return number
 
 
 def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> FloatArray:

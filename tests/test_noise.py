@@ -19,11 +19,10 @@ from sklearn_noisy.noise import (
 from sklearn_noisy.noise._confusions import (
     draw_columns,
     expected_confusion,
-    fit_temperature,
     measure_confusion,
-    sharpen,
     shrink_columns,
 )
+from sklearn_noisy.noise._temperature import fit_temperature, sharpen
 
 PENALTIES = ("off_diagonal", "relaxed", "literal")
 
