@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import check_cv
 
-from sklearn_noisy._typing import BoolArray, FloatArray, IntArray, LabelArray
+from sklearn_noisy._typing import BoolArray, FloatArray, IntArray
 
 __all__ = [
     "deal_by_class",
@@ -20,7 +20,7 @@ __all__ = [
 Splits = list[tuple[IntArray, IntArray]]
 
 
-def make_splits(cv: int | Iterable | Any, X: Any, labels: LabelArray) -> Splits:
+def make_splits(cv: int | Iterable | Any, X: Any, labels: np.ndarray) -> Splits:
     """Splits from an integer (shuffled stratified folds), a splitter or a list."""
     if isinstance(cv, Integral) and not isinstance(cv, bool):
         if not 2 <= int(cv) <= len(labels):
@@ -56,7 +56,7 @@ def deal_by_class(codes: IntArray, n_folds: int, order: IntArray) -> IntArray:
     return fold
 
 
-def stratified_folds(labels: LabelArray, n_folds: int) -> Splits:
+def stratified_folds(labels: np.ndarray, n_folds: int) -> Splits:
     """Training and test rows of shuffled stratified folds, always the same ones."""
     order = np.random.RandomState(0).permutation(len(labels))
     codes = np.unique(labels, return_inverse=True)[1]

@@ -3,9 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ArrayLike", "BoolArray", "FloatArray", "IntArray", "LabelArray"]
+__all__ = ["ArrayLike", "BoolArray", "FloatArray", "IntArray"]
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-LabelArray = NDArray  # of any dtype that a label can have

@@ -1,7 +1,7 @@
 """Checks of labels, weights, masks, numbers and random states: no torch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -9,15 +9,10 @@ import numpy as np
 from sklearn.utils import check_array, check_random_state, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
-from sklearn_noisy._typing import (
-    ArrayLike,
-    BoolArray,
-    FloatArray,
-    IntArray,
-    LabelArray,
-)
+from sklearn_noisy._typing import ArrayLike, BoolArray, FloatArray, IntArray
 
 __all__ = [
+    "check_choice",
     "check_is_clean",
     "check_partial_fit_classes",
     "check_real",
@@ -27,6 +22,13 @@ __all__ = [
     "label_codes",
     "own_generator",
 ]
+
+
+def check_choice(value: Any, name: str, choices: Iterable[str]) -> None:
+    """Raise a ValueError unless `value` is one of the choices."""
+    if not isinstance(value, str) or value not in choices:
+        listed = ", ".join(map(repr, choices))
+        raise ValueError(f"{name} must be one of {listed}; got {value!r}.")
 
 
 def check_real(
@@ -145,7 +147,7 @@ def own_generator(
     return np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
 
 
-def label_codes(y: ArrayLike, classes: LabelArray, name: str = "y") -> IntArray:
+def label_codes(y: ArrayLike, classes: np.ndarray, name: str = "y") -> IntArray:
     """Position of each label among the classes.
 
     Parameters
@@ -178,8 +180,8 @@ def label_codes(y: ArrayLike, classes: LabelArray, name: str = "y") -> IntArray:
 
 
 def encode_labels(
-    y: ArrayLike, classes: LabelArray | None = None
-) -> tuple[IntArray, LabelArray]:
+    y: ArrayLike, classes: np.ndarray | None = None
+) -> tuple[IntArray, np.ndarray]:
     """Labels to indices.
 
     Parameters
@@ -214,8 +216,8 @@ def encode_labels(
 def check_partial_fit_classes(
     classes: ArrayLike | None,
     class_weight: Mapping[Any, float] | str | None,
-    known: LabelArray | None,
-) -> LabelArray:
+    known: np.ndarray | None,
+) -> np.ndarray:
     """All classes that will ever come to ``partial_fit``.
 
     Parameters
@@ -263,7 +265,7 @@ def check_partial_fit_classes(
 def class_weights(
     class_weight: Mapping[Any, float] | str | None,
     codes: IntArray,
-    classes: LabelArray,
+    classes: np.ndarray,
     sample_weight: FloatArray | None,
 ) -> FloatArray:
     """Weight of each class, from the parameter `class_weight`.

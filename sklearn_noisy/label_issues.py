@@ -7,7 +7,7 @@ from scipy.optimize import nnls
 from sklearn.utils.validation import column_or_1d
 
 from sklearn_noisy._estimators.cross_fitting import out_of_fold_probabilities
-from sklearn_noisy._validation import encode_labels
+from sklearn_noisy._validation import check_choice, encode_labels
 from sklearn_noisy.noise import probability_right
 from sklearn_noisy.noise._checks import (
     check_noise_matrix,
@@ -129,11 +129,7 @@ def find_label_issues(  # noqa: PLR0913
     """
     import pandas as pd  # slow to import, and needed here only
 
-    if filter_by not in FILTERS:
-        raise ValueError(
-            f"filter_by must be one of {', '.join(map(repr, FILTERS))}; got "
-            f"{filter_by!r}."
-        )
+    check_choice(filter_by, "filter_by", FILTERS)
     if pred_probs is None and not (
         hasattr(estimator, "fit") and hasattr(estimator, "predict_proba")
     ):

@@ -23,6 +23,7 @@ from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
 from sklearn_noisy._rows.training_data import is_dataset
 from sklearn_noisy._splits import make_splits
 from sklearn_noisy._validation import (
+    check_choice,
     check_is_clean,
     check_sample_weight,
     encode_labels,
@@ -274,11 +275,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
     # Checks.
 
     def _check_method(self, is_clean, weight):
-        if self.method not in METHODS:
-            raise ValueError(
-                f"method must be one of {', '.join(map(repr, METHODS))}; got "
-                f"{self.method!r}."
-            )
+        check_choice(self.method, "method", METHODS)
         method = self.method
         if method == "auto":
             method = "confident_joint" if is_clean is None else "l1"

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
 
 from sklearn_noisy._splits import round_to_total
-from sklearn_noisy._validation import check_real
+from sklearn_noisy._validation import check_choice, check_real
 from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
 __all__ = ["corrupt_labels", "make_noise_matrix"]
@@ -70,10 +70,7 @@ def make_noise_matrix(
     rate = check_real(
         noise_rate, "noise_rate", min_val=0, max_val=1, include_boundaries="left"
     )
-    if kind not in KINDS:
-        raise ValueError(
-            f"kind must be one of {', '.join(map(repr, KINDS))}; got {kind!r}."
-        )
+    check_choice(kind, "kind", KINDS)
     if (class_map is not None) != (kind == "asymmetric"):
         raise ValueError(
             "class_map goes with kind='asymmetric' and only with it; got "

@@ -28,7 +28,9 @@ def normalise_columns(matrix: FloatArray, smallest: float = TINY) -> FloatArray:
     """
     mass = matrix.sum(axis=0)
     columns = matrix / np.maximum(mass, smallest)
-    return np.where(mass > smallest, columns, np.eye(len(matrix)))
+    empty = np.flatnonzero(~(mass > smallest))  # also NaN
+    columns[:, empty] = np.eye(len(matrix))[:, empty]
+    return columns
 
 
 def noise_from_inverse(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
-from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray, LabelArray
+from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray
 
 __all__ = [
     "check_noise_matrix",
@@ -107,7 +107,7 @@ def check_noise_matrix(
 def check_possible(
     noise_matrix: FloatArray,
     codes: IntArray,
-    classes: LabelArray,
+    classes: np.ndarray,
     name: str = "noise_matrix",
 ) -> None:
     """Check that every given label has a positive probability.
@@ -147,7 +147,7 @@ def is_singular(noise_matrix: FloatArray) -> bool:
     return bool(np.linalg.cond(noise_matrix, 1) > SINGULAR)
 
 
-def in_class_order(matrix: Any, classes: LabelArray, name: str = "noise_matrix") -> Any:
+def in_class_order(matrix: Any, classes: np.ndarray, name: str = "noise_matrix") -> Any:
     """Rows and columns of a DataFrame in the order of the classes.
 
     Parameters

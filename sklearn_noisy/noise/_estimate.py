@@ -106,26 +106,22 @@ def estimate_from_statistics(
     R = settings.normalised(solution.R, strict=True)
     Q, clean_prior = noise_from_inverse(R, noisy_prior)
 
-    def drawn_matrices(n_draws: int, *, cautious: bool) -> list[FloatArray]:
-        """Estimates from random confusions."""
-        return [
-            _solve_quietly(
-                settings,
-                confusions.drawn(rng, cautious=cautious),
-                l1_penalty,
-                noisy_prior,
-            )
-            for _ in range(n_draws)
-        ]
+    def drawn_matrix(*, cautious: bool) -> FloatArray:
+        """Estimate from random confusions."""
+        drawn = settings.solve(*confusions.drawn(rng, cautious=cautious), l1_penalty)
+        with warnings.catch_warnings():
+            # A draw may lose a class; only the estimate itself warns of it.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return noise_from_inverse(settings.normalised(drawn.R), noisy_prior)[0]
 
     share = np.zeros(len(Q))
     if counts is not None:
-        variance = np.var(drawn_matrices(DRAWS_FOR_COUNTS, cautious=False), axis=0)
-        Q, share = _with_counts(Q, variance.sum(axis=0), counts)
+        draws = [drawn_matrix(cautious=False) for _ in range(DRAWS_FOR_COUNTS)]
+        Q, share = _with_counts(Q, np.var(draws, axis=0).sum(axis=0), counts)
         R, _ = inverse_from_noise(Q, clean_prior)
     interval = None
     if n_bootstrap:
-        draws = drawn_matrices(n_bootstrap, cautious=True)
+        draws = [drawn_matrix(cautious=True) for _ in range(n_bootstrap)]
         if counts is not None:
             draws = [
                 (1 - share) * drawn + share * _drawn_counts(Q, counts, rng)
@@ -170,19 +166,6 @@ def _warn_of_weak_data(
             RuntimeWarning,
             stacklevel=4,
         )
-
-
-def _solve_quietly(
-    settings: Settings,
-    confusions: tuple[FloatArray, FloatArray],
-    l1_penalty: float,
-    noisy_prior: FloatArray,
-) -> FloatArray:
-    """Noise matrix from drawn confusions, without a warning of a missing class."""
-    R = settings.normalised(settings.solve(*confusions, l1_penalty).R)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return noise_from_inverse(R, noisy_prior)[0]
 
 
 def _with_counts(

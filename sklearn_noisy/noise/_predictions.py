@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from sklearn_noisy._splits import deal_by_class
-from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray, LabelArray
+from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray
 from sklearn_noisy._validation import label_codes
 from sklearn_noisy.noise._checks import check_probabilities
 from sklearn_noisy.noise._confusions import (
@@ -257,7 +257,7 @@ def estimate_noise_matrix(  # noqa: PLR0913
     )
 
 
-def _as_rows(predictions: ArrayLike, classes: LabelArray, name: str) -> FloatArray:
+def _as_rows(predictions: ArrayLike, classes: np.ndarray, name: str) -> FloatArray:
     """Probabilities, or labels as rows of zeros and a one."""
     predictions = np.asarray(predictions)
     if predictions.ndim == 1:

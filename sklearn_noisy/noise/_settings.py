@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_noisy._typing import ArrayLike, FloatArray
+from sklearn_noisy._validation import check_choice
 from sklearn_noisy.noise._bayes import normalise_columns
 from sklearn_noisy.noise._temperature import SMALLEST
 from sklearn_noisy.noise.solvers import (
@@ -45,12 +46,7 @@ class Settings:
             ("penalty", PENALTIES),
             ("solver", SOLVERS),
         ):
-            value = getattr(self, name)
-            if value not in choices:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(map(repr, choices))}; got "
-                    f"{value!r}."
-                )
+            check_choice(getattr(self, name), name, choices)
         for name, word, high in (
             ("l1_penalty", "cv", np.inf),
             ("shrinkage", "auto", 1),
