@@ -1,12 +1,12 @@
 """Callbacks for the classifiers' parameter `callbacks`."""
 
-import numpy as np
 import torch
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import column_or_1d
 from skorch.callbacks import Callback
 
 from sklearn_noisy._rows.batches import Rows
+from sklearn_noisy._validation import label_codes
 
 __all__ = ["EpochAccuracy"]
 
@@ -70,13 +70,8 @@ class EpochAccuracy(Callback):
                 f"X of {type(self).__name__} has rows of shape {rows.shape[1:]}; the "
                 f"classifier trains on rows of shape {X.row_shape}."
             )
-        known = np.isin(labels, net.labels_)
-        if not known.all():
-            raise ValueError(
-                f"y of {type(self).__name__} must hold nothing but the classes "
-                f"{net.labels_.tolist()}; got {labels[~known].tolist()[0]!r}."
-            )
-        self.codes_ = np.searchsorted(net.labels_, labels)
+        name = f"y of {type(self).__name__}"
+        self.codes_ = label_codes(labels, net.labels_, name)
         self.rows_ = Rows(rows)
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):

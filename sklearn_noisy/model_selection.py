@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from sklearn_noisy._splits import deal_by_class
 from sklearn_noisy._validation import check_is_clean
 
 __all__ = ["CleanRowsKFold"]
@@ -108,22 +109,15 @@ class CleanRowsKFold(BaseCrossValidator):
                 f"n_splits={self.n_splits} is more than the {len(clean)} rows that "
                 "is_clean marks."
             )
-        for test in self._deal_out(clean, y):
-            yield np.setdiff1d(np.arange(n_samples), test), test
-
-    def _deal_out(self, clean, y):
-        """The clean rows of each fold; those of a class one after another.
-
-        Unlike ``StratifiedKFold`` it takes a class that has fewer clean rows than
-        there are folds.
-        """
         order = np.arange(len(clean))
         if self.shuffle:
             order = check_random_state(self.random_state).permutation(len(clean))
+        codes = np.zeros(len(clean), dtype=int)
         if y is not None:
             labels = column_or_1d(y)
             check_classification_targets(labels)
             codes = np.unique(labels[clean], return_inverse=True)[1]
-            order = order[np.argsort(codes[order], kind="stable")]
-        for fold in range(self.n_splits):
-            yield np.sort(clean[order[fold :: self.n_splits]])
+        fold = deal_by_class(codes, self.n_splits, order)
+        for k in range(self.n_splits):
+            test = clean[fold == k]
+            yield np.setdiff1d(np.arange(n_samples), test), test

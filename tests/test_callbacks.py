@@ -38,7 +38,10 @@ def test_recording_does_not_change_training(rows, batches):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda X, y: EpochAccuracy(X, y + 5), "nothing but the classes .* got 10"),
+        (
+            lambda X, y: EpochAccuracy(X, y + 5),
+            r"y of EpochAccuracy .*not among the classes .*\[10",
+        ),
         (lambda X, y: EpochAccuracy(X[:, :9], y), r"rows of shape \(9,\)"),
         (lambda X, y: EpochAccuracy(X[:9], y), "inconsistent numbers of samples"),
         (lambda X, y: EpochAccuracy(X, y, name=3), "non-empty string; got 3"),

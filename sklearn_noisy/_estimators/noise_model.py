@@ -30,7 +30,7 @@ from sklearn_noisy._training.device import resolve_device, seeded_torch
 from sklearn_noisy._validation import encode_labels
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.nn import ConvertedLabels, NoiseLayer, floating_dtype
-from sklearn_noisy.noise import check_possible
+from sklearn_noisy.noise._checks import check_possible
 
 __all__ = ["BaseNoiseModelClassifier", "can_train_by_parts", "has_noise_matrix"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import clone
 
 from sklearn_noisy.exceptions import NoiseModelWarning
-from sklearn_noisy.noise import (
+from sklearn_noisy.noise._checks import (
     check_noise_matrix,
     check_possible,
     in_class_order,

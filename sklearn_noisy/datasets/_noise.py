@@ -1,23 +1,17 @@
 """Noise matrices, and labels corrupted by them."""
 
 from collections.abc import Mapping
-from numbers import Real
+from numbers import Integral
 
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
 
-from sklearn_noisy.noise import check_noise_matrix, in_class_order
+from sklearn_noisy._splits import round_to_total
+from sklearn_noisy._validation import check_choice, check_real
+from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
 KINDS = ("symmetric", "uniform", "pair", "asymmetric", "random")
-
-
-def _check_rate(noise_rate):
-    if isinstance(noise_rate, bool) or not isinstance(noise_rate, Real):
-        raise TypeError(f"noise_rate must be a number in [0, 1), got {noise_rate!r}.")
-    if not 0 <= noise_rate < 1:
-        raise ValueError(f"noise_rate must be in [0, 1), got {noise_rate!r}.")
-    return float(noise_rate)
 
 
 def make_noise_matrix(
@@ -67,15 +61,14 @@ def make_noise_matrix(
            [0.25, 0.75, 0.  ],
            [0.  , 0.25, 0.75]])
     """
-    if isinstance(n_classes, bool) or not isinstance(n_classes, (int, np.integer)):
+    if isinstance(n_classes, bool) or not isinstance(n_classes, Integral):
         raise TypeError(f"n_classes must be an integer >= 2, got {n_classes!r}.")
     if n_classes < 2:
         raise ValueError(f"n_classes must be an integer >= 2, got {n_classes!r}.")
-    rate = _check_rate(noise_rate)
-    if kind not in KINDS:
-        raise ValueError(
-            f"kind must be one of {', '.join(map(repr, KINDS))}; got {kind!r}."
-        )
+    rate = check_real(
+        noise_rate, "noise_rate", min_val=0, max_val=1, include_boundaries="left"
+    )
+    check_choice(kind, "kind", KINDS)
     if (class_map is not None) != (kind == "asymmetric"):
         raise ValueError(
             "class_map goes with kind='asymmetric' and only with it; got "
@@ -210,24 +203,16 @@ def _draw(codes, Q, rng):
     )
 
 
-def _round_to_total(expected, total, rng):
-    """Non-negative integers near `expected` that sum to `total`."""
-    counts = np.floor(expected).astype(int)
-    order = np.lexsort((rng.random_sample(len(counts)), counts - expected))
-    counts[order[: total - counts.sum()]] += 1
-    return counts
-
-
 def _draw_exact(codes, Q, rng):
     """The expected number of changes, in random rows."""
     n_rows = np.bincount(codes, minlength=len(Q))
     leave = n_rows * (1 - np.diag(Q))
-    n_leave = _round_to_total(leave, round(leave.sum()), rng)
+    n_leave = round_to_total(leave, round(leave.sum()), rng)
     given = codes.copy()
     for i in np.flatnonzero(n_leave):
         wrong = Q[:, i].copy()
         wrong[i] = 0
-        targets = _round_to_total(n_leave[i] * wrong / wrong.sum(), n_leave[i], rng)
+        targets = round_to_total(n_leave[i] * wrong / wrong.sum(), n_leave[i], rng)
         rows = rng.permutation(np.flatnonzero(codes == i))[: n_leave[i]]
         given[rows] = np.repeat(np.arange(len(Q)), targets)
     return given

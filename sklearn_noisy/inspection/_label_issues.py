@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from scipy import sparse
@@ -139,7 +140,7 @@ class LabelIssuesDisplay:
                 f"issues must have the columns {', '.join(COLUMNS)}; it lacks "
                 f"{', '.join(missing)}."
             )
-        check_scalar(n_issues, "n_issues", int, min_val=1)
+        check_scalar(n_issues, "n_issues", Integral, min_val=1)
         if not hasattr(X, "shape"):
             X = np.asarray(X)
         names = _check_class_names(class_names, issues)
@@ -227,8 +228,8 @@ class LabelIssuesDisplay:
         ValueError
             If `ax` has a different number of axes than needed.
         """
-        check_scalar(n_columns, "n_columns", int, min_val=1)
-        check_scalar(max_features, "max_features", int, min_val=1)
+        check_scalar(n_columns, "n_columns", Integral, min_val=1)
+        check_scalar(max_features, "max_features", Integral, min_val=1)
         if _is_frame(self.rows):
             self._draw_table(ax, max_features)
         else:

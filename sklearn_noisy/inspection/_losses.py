@@ -4,6 +4,7 @@ import copy
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -107,7 +108,7 @@ class LossDisplay:
         TypeError
             If something is not a loss, or does not have a parameter.
         """
-        check_scalar(n_classes, "n_classes", int, min_val=2)
+        check_scalar(n_classes, "n_classes", Integral, min_val=2)
         built = _named_losses(losses, n_classes)
         p = np.linspace(0, 1, CURVES.n_points + 2)[1:-1]
         curves = [_loss_and_gradient(loss, p, n_classes) for _, loss in built]
@@ -146,7 +147,7 @@ class LossDisplay:
             )
         if n_classes is None:
             n_classes = len(getattr(estimator, "classes_", range(10)))
-        check_scalar(n_classes, "n_classes", int, min_val=2)
+        check_scalar(n_classes, "n_classes", Integral, min_val=2)
         loss = estimator._make_loss(n_classes)  # noqa: SLF001, the loss that fit builds
         losses = [loss] if _name(loss) == "cross_entropy" else ["cross_entropy", loss]
         return cls.from_losses(losses, n_classes=n_classes, ax=ax, **plot_params)

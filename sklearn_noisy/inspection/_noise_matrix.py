@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_noisy._estimators.noise_matrix import NoiseMatrixEstimator
 from sklearn_noisy._estimators.noise_model import BaseNoiseModelClassifier
 from sklearn_noisy.inspection._style import get_axes
-from sklearn_noisy.noise import check_noise_matrix, in_class_order
+from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
 
 @dataclass(frozen=True)

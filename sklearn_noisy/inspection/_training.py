@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
 from sklearn_noisy._training.between_epochs import BestEpoch
 from sklearn_noisy.inspection._style import GREY, INSIDE, get_axes, line_styles
-from sklearn_noisy.noise import check_noise_matrix, in_class_order
+from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
 LOSSES = ("train_loss", "valid_loss")
 

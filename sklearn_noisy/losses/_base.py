@@ -1,13 +1,11 @@
 """The base class of the losses, and the softmax that they use."""
 
 import inspect
-import math
-from numbers import Real
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["BaseLoss", "check_number", "log_softmax"]
+__all__ = ["BaseLoss", "log_softmax"]
 
 
 def log_softmax(logits: Tensor) -> Tensor:
@@ -26,23 +24,6 @@ def log_softmax(logits: Tensor) -> Tensor:
     """
     dtype = torch.promote_types(logits.dtype, torch.float32)
     return torch.log_softmax(logits, dim=-1, dtype=dtype)
-
-
-def check_number(name, value, low, high=math.inf, *, closed="left"):
-    """Return `value` as a float, or say which argument is out of its range."""
-    bounds = {
-        "left": f"[{low}, {high})",
-        "right": f"({low}, {high}]",
-        "neither": f"({low}, {high})",
-        "both": f"[{low}, {high}]",
-    }[closed]
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number in {bounds}, got {value!r}.")
-    above = value >= low if closed in ("left", "both") else value > low
-    below = value <= high if closed in ("right", "both") else value < high
-    if not (above and below):
-        raise ValueError(f"{name} must be in {bounds}, got {value!r}.")
-    return float(value)
 
 
 class BaseLoss(nn.Module):

@@ -8,7 +8,12 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from sklearn_noisy.losses._base import BaseLoss, check_number
+from sklearn_noisy._validation import check_real
+from sklearn_noisy.losses._base import BaseLoss
+
+
+def _check_fraction(value: float, name: str) -> float:
+    return check_real(value, name, min_val=0, max_val=1, include_boundaries="left")
 
 
 class CrossEntropyLoss(BaseLoss):
@@ -44,7 +49,7 @@ class FocalLoss(BaseLoss):
 
     def __init__(self, gamma: float = 2.0) -> None:
         super().__init__()
-        self.gamma = check_number("gamma", gamma, 0)
+        self.gamma = check_real(gamma, "gamma", min_val=0)
 
     def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         if self.gamma == 0:
@@ -117,8 +122,8 @@ class BlurryLoss(_StallingLoss):
 
     def __init__(self, gamma: float | None = None, floor: float | None = None) -> None:
         super().__init__()
-        self.gamma = None if gamma is None else check_number("gamma", gamma, 0)
-        self.floor = None if floor is None else check_number("floor", floor, 0, 1)
+        self.gamma = None if gamma is None else check_real(gamma, "gamma", min_val=0)
+        self.floor = None if floor is None else _check_fraction(floor, "floor")
 
     def _gamma(self, n_classes: int) -> float:
         return safe_blurry_gamma(n_classes) if self.gamma is None else self.gamma
@@ -163,7 +168,7 @@ class _CutOffLoss(_StallingLoss):
 
     def __init__(self, c: float = 0.05) -> None:
         super().__init__()
-        self.c = check_number("c", c, 0, 1, closed="neither")
+        self.c = check_real(c, "c", min_val=0, max_val=1, include_boundaries="neither")
 
     def stall_probability(self, n_classes: int) -> float:
         return self.c
@@ -230,7 +235,7 @@ class UniformMixingLoss(BaseLoss):
 
     def __init__(self, noise_rate: float = 0.3) -> None:
         super().__init__()
-        self.noise_rate = check_number("noise_rate", noise_rate, 0, 1)
+        self.noise_rate = _check_fraction(noise_rate, "noise_rate")
 
     def _mixing_rate(self, n_classes: int) -> float:
         return self.noise_rate
@@ -292,7 +297,7 @@ class LabelSmoothingLoss(BaseLoss):
 
     def __init__(self, noise_rate: float = 0.1, prior: ArrayLike | None = None) -> None:
         super().__init__()
-        self.noise_rate = check_number("noise_rate", noise_rate, 0, 1)
+        self.noise_rate = _check_fraction(noise_rate, "noise_rate")
         self.register_buffer("prior", None if prior is None else _check_prior(prior))
 
     def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
@@ -338,7 +343,7 @@ class GeneralizedCrossEntropyLoss(BaseLoss):
 
     def __init__(self, q: float = 0.7) -> None:
         super().__init__()
-        self.q = check_number("q", q, 0, 1, closed="both")
+        self.q = check_real(q, "q", min_val=0, max_val=1)
 
     def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         if self.q == 0:
@@ -385,16 +390,16 @@ class SymmetricCrossEntropyLoss(BaseLoss):
 
     def __init__(self, alpha: float = 0.1, beta: float = 1.0, A: float = -4.0) -> None:
         super().__init__()
-        self.alpha = check_number("alpha", alpha, 0)
-        self.beta = check_number("beta", beta, 0)
-        self.A = check_number("A", A, -math.inf, 0, closed="neither")
+        self.alpha = check_real(alpha, "alpha", min_val=0)
+        self.beta = check_real(beta, "beta", min_val=0)
+        self.A = check_real(A, "A", max_val=0, include_boundaries="neither")
 
     def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         reverse = self.A * torch.expm1(log_p_label)
         return -self.alpha * log_p_label + self.beta * reverse
 
 
-class NormalizedCrossEntropyReverseLoss(BaseLoss):
+class NormalizedCrossEntropyReverseLoss(SymmetricCrossEntropyLoss):
     r"""Normalised cross-entropy plus reverse cross-entropy (NCE + RCE).
 
     :math:`\alpha \frac{\log p_t}{\sum_k \log p_k} - \beta A (1 - p_t)`: the sum of
@@ -416,10 +421,7 @@ class NormalizedCrossEntropyReverseLoss(BaseLoss):
     """
 
     def __init__(self, alpha: float = 1.0, beta: float = 1.0, A: float = -4.0) -> None:
-        super().__init__()
-        self.alpha = check_number("alpha", alpha, 0)
-        self.beta = check_number("beta", beta, 0)
-        self.A = check_number("A", A, -math.inf, 0, closed="neither")
+        super().__init__(alpha, beta, A)
 
     def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         # The denominator is at most -K log K, so it is never near zero.

@@ -12,8 +12,8 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from sklearn_noisy._validation import check_sample_weight
-from sklearn_noisy.noise import (
+from sklearn_noisy._validation import check_sample_weight, label_codes
+from sklearn_noisy.noise._checks import (
     check_noise_matrix,
     check_probabilities,
     in_class_order,
@@ -87,8 +87,8 @@ def noise_corrected_accuracy_score(
             "noise_matrix is singular: the given labels do not determine the accuracy "
             "on true labels. noise_corrected_log_loss does not need the inverse."
         )
-    given = _encode(y_given, classes, "y_given")
-    predicted = _encode(y_pred, classes, "y_pred")
+    given = label_codes(y_given, classes, "y_given")
+    predicted = label_codes(y_pred, classes, "y_pred")
     # Solving is more accurate than inverting an ill-conditioned matrix.
     worth = np.linalg.solve(Q, np.eye(len(Q)))[predicted, given]
     score = float(weight @ worth)
@@ -149,7 +149,7 @@ def noise_corrected_log_loss(
     y_given, weight = _check_labels(y_given, "y_given", sample_weight)
     Q, classes = _check_matrix(noise_matrix, labels, [y_given])
     probabilities = check_probabilities(y_proba, "y_proba", (len(y_given), len(Q)))
-    given = _encode(y_given, classes, "y_given")
+    given = label_codes(y_given, classes, "y_given")
     likelihood = (Q[given] * probabilities).sum(axis=1)
     return float(-(weight @ np.log(np.maximum(likelihood, np.finfo(float).tiny))))
 
@@ -264,16 +264,3 @@ def _check_matrix(noise_matrix, labels, found):
         )
     matrix = in_class_order(noise_matrix, classes)
     return check_noise_matrix(matrix, n_classes=len(classes)), classes
-
-
-def _encode(y, classes, name):
-    order = np.argsort(classes)
-    place = np.searchsorted(classes, y, sorter=order).clip(max=len(classes) - 1)
-    codes = order[place]
-    unknown = np.unique(y[classes[codes] != y])
-    if len(unknown):
-        raise ValueError(
-            f"{name} holds labels that are not among the classes "
-            f"{classes.tolist()}: {unknown.tolist()}."
-        )
-    return codes

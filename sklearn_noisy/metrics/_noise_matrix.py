@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_noisy.noise import check_noise_matrix, in_class_order
+from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
 
 def noise_matrix_error(noise_matrix, true_matrix):
