@@ -23,8 +23,7 @@ WARM_UP = {"color": "#E3E3E3", "linewidth": 0}
 SWITCH = {"color": GREY, "linewidth": 1.0}
 NEW_NET = {"color": "black", "linestyle": ":"}
 KEPT = {"color": "black", "linestyle": "--", "linewidth": 1.0}
-STAR = {"color": "black", "marker": "*", "markersize": 11, "linestyle": "none"}
-STAR |= {"label": "kept net on X, y", "zorder": 3}
+STAR = {"color": "k", "marker": "*", "markersize": 11, "linestyle": "", "zorder": 3}
 
 # A legend to the right of the axes.
 BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "frameon": False}
@@ -165,7 +164,8 @@ class TrainingDisplay:
         if has_accuracy:
             self._draw_history(axes[1], accuracies, "accuracy")
             if self.score is not None:
-                axes[1].plot(self.kept_epoch, self.score, **STAR)
+                label = "kept net on X, y"
+                axes[1].plot(self.kept_epoch, self.score, **STAR, label=label)
         if self.matrix_error is not None:
             self._draw_matrix(axes[-1])
         self.switch_epoch_ = self._switch_epoch()

@@ -158,7 +158,7 @@ class BlurryLoss(_StallingLoss):
         return max(needed, super().known_probability(n_classes))
 
     def safe_at_start(self, n_classes: int) -> bool:
-        # With larger margins, classes of digits are lost (doc/losses.md).
+        # Larger factors lose classes on digits (doc/losses.md).
         margin = 0.1 if self._pushes_away(n_classes) else 0.2
         return self.stall_probability(n_classes) <= margin / n_classes
 
@@ -354,8 +354,8 @@ class GeneralizedCrossEntropyLoss(BaseLoss):
 class MeanAbsoluteErrorLoss(BaseLoss):
     r"""Mean absolute error :math:`\sum_k |p_k - [k = t]| = 2(1 - p_t)`.
 
-    Symmetric noise does not change its minimiser in the limit of infinite data [1]_.
-    It trains slowly when there are many classes.
+    In the limit of infinite data, symmetric noise does not change its minimiser [1]_.
+    Training is slow with many classes.
 
     References
     ----------
