@@ -25,6 +25,9 @@ test: demo
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 format: install
 	$(BIN)/ruff check --fix .
@@ -44,4 +47,5 @@ $(VENV)/.installed-doc: $(VENV)/.installed
 
 clean:
 	rm -rf doc/_build doc/api/generated doc/auto_examples doc/sg_execution_times.rst
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

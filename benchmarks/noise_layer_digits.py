@@ -68,20 +68,19 @@ def main():
     table = []
     for noise in args.noise:
         for method in args.method:
-            rows = []
-            for seed in range(args.seeds):
-                settings = {
-                    "noise": noise,
-                    "method": method,
-                    "rows": args.rows,
-                    "n_folds": n_folds,
-                    "seed": seed,
-                }
-                rows.append(results.get(settings, lambda s=settings: evaluate(s)))
-            line = [noise, method, show([row["test_accuracy"] for row in rows])]
-            for key in ("error", "floor"):
-                line.append(show([row[key] for row in rows]) if key in rows[0] else "")
-            table.append(line)
+            shared = {
+                "noise": noise,
+                "method": method,
+                "rows": args.rows,
+                "n_folds": n_folds,
+            }
+            runs = [{**shared, "seed": seed} for seed in range(args.seeds)]
+            rows = [results.get(run, lambda s=run: evaluate(s)) for run in runs]
+            line = [
+                show([row[key] for row in rows]) if key in rows[0] else ""
+                for key in ("test_accuracy", "error", "floor")
+            ]
+            table.append([noise, method, *line])
     header = ["noise", "method", "test accuracy", "error of the matrix", "floor"]
     print(markdown_table(header, table))
 

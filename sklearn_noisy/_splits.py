@@ -1,46 +1,91 @@
-"""Every dealing of rows into folds and held-out rows: no torch."""
+"""Division of rows into folds and held-out rows: no torch."""
+
+from collections.abc import Iterable
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.model_selection import check_cv
 
-__all__ = ["make_splits", "stratified_folds", "stratified_holdout"]
+from sklearn_noisy._typing import BoolArray, FloatArray, IntArray
+
+__all__ = [
+    "deal_by_class",
+    "make_splits",
+    "round_to_total",
+    "stratified_folds",
+    "stratified_holdout",
+]
+
+Splits = list[tuple[IntArray, IntArray]]
 
 
-def make_splits(cv, X, labels):
+def make_splits(cv: int | Iterable | Any, X: Any, labels: np.ndarray) -> Splits:
     """Splits from an integer (shuffled stratified folds), a splitter or a list."""
-    if isinstance(cv, (int, np.integer)) and not isinstance(cv, bool):
-        if not 2 <= cv <= len(labels):
+    if isinstance(cv, Integral) and not isinstance(cv, bool):
+        if not 2 <= int(cv) <= len(labels):
             raise ValueError(
                 f"cv must be at least 2 and at most the number of rows, "
                 f"{len(labels)}; got {cv}."
             )
-        return stratified_folds(labels, cv)
+        return stratified_folds(labels, int(cv))
     return list(check_cv(cv, labels, classifier=True).split(X, labels))
 
 
-def stratified_folds(labels, n_folds):
-    """Shuffled stratified folds, also for a class of fewer rows than folds.
+def deal_by_class(codes: IntArray, n_folds: int, order: IntArray) -> IntArray:
+    """Fold of each row: the rows of one class go to the folds in turn.
 
-    ``StratifiedKFold`` warns about such a class or refuses it; a rare class is
-    a reason to look at its labels, not to stop. The rows, grouped by class, are
-    dealt out to the folds one after another.
+    ``StratifiedKFold`` warns about a class of fewer rows than folds, or refuses it.
+    Such a class is a reason to check its labels, not to stop.
+
+    Parameters
+    ----------
+    codes : int ndarray of shape (n_samples,)
+        Classes of the rows.
+    n_folds : int
+    order : int ndarray of shape (n_samples,)
+        Permutation of the rows, which sets the order within each class.
+
+    Returns
+    -------
+    int ndarray of shape (n_samples,)
     """
-    rng = np.random.RandomState(0)
-    order = rng.permutation(len(labels))
+    fold = np.empty(len(codes), dtype=int)
+    by_class = order[np.argsort(codes[order], kind="stable")]
+    fold[by_class] = np.arange(len(codes)) % n_folds
+    return fold
+
+
+def stratified_folds(labels: np.ndarray, n_folds: int) -> Splits:
+    """Training and test rows of shuffled stratified folds, always the same ones."""
+    order = np.random.RandomState(0).permutation(len(labels))
     codes = np.unique(labels, return_inverse=True)[1]
-    order = order[np.argsort(codes[order], kind="stable")]
-    fold = np.empty(len(labels), dtype=int)
-    fold[order] = np.arange(len(labels)) % n_folds
+    fold = deal_by_class(codes, n_folds, order)
     return [
         (np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_folds)
     ]
 
 
-def stratified_holdout(y, fraction, rng):
+def round_to_total(
+    expected: FloatArray, total: int, rng: np.random.RandomState
+) -> IntArray:
+    """Non-negative integers near `expected` that sum to `total`.
+
+    The largest remainders are rounded up, with ties broken at random.
+    """
+    counts = np.floor(expected).astype(int)
+    order = np.lexsort((rng.random_sample(len(counts)), counts - expected))
+    counts[order[: total - counts.sum()]] += 1
+    return counts
+
+
+def stratified_holdout(
+    y: IntArray, fraction: float, rng: np.random.RandomState
+) -> BoolArray:
     """Mask of about ``fraction · n`` rows, each class in its proportion.
 
-    Classes of a single row stay in the training part; so does at least one row
-    of every class. (``StratifiedShuffleSplit`` refuses such data.)
+    At least one row of every class stays in the training part.
+    (``StratifiedShuffleSplit`` refuses a class of a single row.)
 
     Parameters
     ----------
@@ -54,11 +99,8 @@ def stratified_holdout(y, fraction, rng):
         True for the rows that are held out.
     """
     counts = np.bincount(y)
-    wanted = counts * fraction
-    held = np.floor(wanted).astype(int)
-    # Largest remainders; at random among equal ones.
-    rest = np.lexsort((rng.random_sample(len(counts)), held - wanted))
-    held[rest[: round(wanted.sum()) - held.sum()]] += 1
+    expected: np.ndarray = counts * fraction
+    held = round_to_total(expected, round(expected.sum()), rng)
     held = np.minimum(held, np.maximum(counts - 1, 0))
     mask = np.zeros(len(y), dtype=bool)
     for k, n_held in enumerate(held):

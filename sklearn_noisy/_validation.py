@@ -1,48 +1,87 @@
-"""Checks of labels, weights, masks of clean rows and random states: no torch."""
+"""Checks of labels, weights, masks, numbers and random states: no torch."""
 
 import math
+from collections.abc import Iterable, Mapping
 from numbers import Real
+from typing import Any
 
 import numpy as np
-from sklearn.utils import (
-    check_array,
-    check_random_state,
-    check_scalar,
-    compute_class_weight,
-)
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import check_array, check_random_state, compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
+
+from sklearn_noisy._typing import ArrayLike, BoolArray, FloatArray, IntArray
 
 __all__ = [
+    "check_choice",
     "check_is_clean",
     "check_partial_fit_classes",
     "check_real",
     "check_sample_weight",
     "class_weights",
     "encode_labels",
+    "label_codes",
     "own_generator",
 ]
 
 
-def check_real(value, name, **limits):
-    """scikit-learn's ``check_scalar`` for a number that is finite, too.
+def check_choice(value: Any, name: str, choices: Iterable[str]) -> None:
+    """Raise a ValueError unless `value` is one of the choices."""
+    if not isinstance(value, str) or value not in choices:
+        listed = ", ".join(map(repr, choices))
+        raise ValueError(f"{name} must be one of {listed}; got {value!r}.")
+
+
+def check_real(
+    value: Any,
+    name: str,
+    *,
+    min_val: float = -math.inf,
+    max_val: float = math.inf,
+    include_boundaries: str = "both",
+) -> float:
+    """A finite number within an interval, as a float.
+
+    Parameters
+    ----------
+    value : object
+    name : str
+        The parameter's name in an error message.
+    min_val, max_val : float, default=-inf, inf
+    include_boundaries : {"left", "right", "both", "neither"}, default="both"
+        Which of the finite bounds are allowed values.
+
+    Returns
+    -------
+    float
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError
+        If `value` is a boolean or no real number.
+    ValueError
+        If `value` is NaN, infinite or outside the interval.
     """
-    check_scalar(value, name, Real, **limits)
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number; got {value!r}.")
+    left = include_boundaries in ("left", "both") and math.isfinite(min_val)
+    right = include_boundaries in ("right", "both") and math.isfinite(max_val)
+    interval = f"{'(['[left]}{min_val}, {max_val}{')]'[right]}"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number in {interval}, got {value!r}.")
+    number = float(value)
+    above = number >= min_val if left else number > min_val
+    below = number <= max_val if right else number < max_val
+    if not (above and below):  # also for NaN
+        raise ValueError(f"{name} must be in {interval}, got {value!r}.")
+    return number
 
 
-def check_sample_weight(sample_weight, n_samples):
+def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> FloatArray:
     """Weights as a float64 array of shape (n_samples,); None is all ones.
 
     Raises
     ------
     ValueError
-        If the shape is another, a weight is negative or not finite, or all are
-        zero.
+        If the shape differs, a weight is negative or not finite, or all weights
+        are zero.
     """
     if sample_weight is None:
         return np.ones(n_samples)
@@ -68,13 +107,16 @@ def check_sample_weight(sample_weight, n_samples):
     return weight
 
 
-def check_is_clean(is_clean, n_samples, *, needed=True):
+def check_is_clean(
+    is_clean: ArrayLike | None, n_samples: int, *, needed: bool = True
+) -> BoolArray:
     """Boolean mask of shape (n_samples,); None is all False.
 
     Raises
     ------
     ValueError
-        If it is no boolean mask of that shape, or has no True and one is needed.
+        If `is_clean` is not a boolean mask of that shape, or if one True is `needed`
+        and the mask has none.
     """
     if is_clean is None:
         return np.zeros(n_samples, dtype=bool)
@@ -91,11 +133,13 @@ def check_is_clean(is_clean, n_samples, *, needed=True):
     return mask
 
 
-def own_generator(random_state):
-    """A generator of our own, seeded by one draw from `random_state`.
+def own_generator(
+    random_state: int | np.random.RandomState | None,
+) -> np.random.RandomState:
+    """A new generator, seeded by one draw from `random_state`.
 
-    None takes entropy from the system: it must not draw from NumPy's global
-    generator.
+    None takes entropy from the system, so that NumPy's global generator keeps its
+    state.
     """
     if random_state is None:
         random_state = np.random.SeedSequence().generate_state(1)[0]
@@ -103,7 +147,41 @@ def own_generator(random_state):
     return np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
 
 
-def encode_labels(y, classes=None):
+def label_codes(y: ArrayLike, classes: np.ndarray, name: str = "y") -> IntArray:
+    """Position of each label among the classes.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+    classes : ndarray of shape (n_classes,)
+        Different labels in any order.
+    name : str, default="y"
+        The name of `y` in an error message.
+
+    Returns
+    -------
+    int64 ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If a label is not among the classes.
+    """
+    y = np.asarray(y)
+    unknown = sorted({*y.tolist()} - {*classes.tolist()}, key=str)
+    if unknown:
+        raise ValueError(
+            f"{name} holds labels that are not among the classes "
+            f"{classes.tolist()}: {unknown}."
+        )
+    order = np.argsort(classes)
+    codes = order[np.searchsorted(classes, y, sorter=order)]
+    return codes.astype(np.int64, copy=False)
+
+
+def encode_labels(
+    y: ArrayLike, classes: np.ndarray | None = None
+) -> tuple[IntArray, np.ndarray]:
     """Labels to indices.
 
     Parameters
@@ -124,24 +202,22 @@ def encode_labels(y, classes=None):
         is not given, or holds a label that `classes` lacks.
     """
     check_classification_targets(y)
-    found, codes = np.unique(y, return_inverse=True)
-    if classes is None:
-        if len(found) < 2:
-            raise ValueError(
-                "y must hold at least two classes (among the rows of positive "
-                f"weight); got one class, {found.tolist()[0]!r}."
-            )
-        return codes.astype(np.int64), found
-    unknown = [label for label in found.tolist() if label not in classes.tolist()]
-    if unknown:
+    if classes is not None:
+        return label_codes(y, classes), classes
+    classes, codes = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
         raise ValueError(
-            f"y holds labels that are not among the classes {classes.tolist()}: "
-            f"{unknown}."
+            "y must hold at least two classes (among the rows of positive "
+            f"weight); got one class, {classes.tolist()[0]!r}."
         )
-    return np.searchsorted(classes, y).astype(np.int64), classes
+    return codes.astype(np.int64), classes
 
 
-def check_partial_fit_classes(classes, class_weight, known):
+def check_partial_fit_classes(
+    classes: ArrayLike | None,
+    class_weight: Mapping[Any, float] | str | None,
+    known: np.ndarray | None,
+) -> np.ndarray:
     """All classes that will ever come to ``partial_fit``.
 
     Parameters
@@ -160,27 +236,38 @@ def check_partial_fit_classes(classes, class_weight, known):
     ValueError
         If the first call has no `classes`, or a later one has others.
     """
-    if known is None:
-        if classes is None:
+    if known is not None:
+        if classes is not None and not np.array_equal(known, np.unique(classes)):
             raise ValueError(
-                "classes must be given in the first call of partial_fit: all "
-                "labels that will ever come."
+                f"classes={np.unique(classes).tolist()} differs from the first "
+                f"call's, {known.tolist()}."
             )
-        if isinstance(class_weight, str) and class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' needs all rows at once; give "
-                "partial_fit a dict {label: weight}, or sample_weight."
-            )
-        return encode_labels(np.repeat(classes, 3))[1]  # else it warns of many
-    if classes is not None and not np.array_equal(known, np.unique(classes)):
+        return known
+    if classes is None:
         raise ValueError(
-            f"classes={np.unique(classes).tolist()} differs from the first "
-            f"call's, {known.tolist()}."
+            "classes must be given in the first call of partial_fit: all "
+            "labels that will ever come."
+        )
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        raise ValueError(
+            "class_weight='balanced' needs all rows at once; give "
+            "partial_fit a dict {label: weight}, or sample_weight."
+        )
+    unique_labels(classes)  # raises for what is no label, but changes the dtype
+    known = np.unique(classes)
+    if len(known) < 2:
+        raise ValueError(
+            f"classes must hold at least two classes; got {known.tolist()}."
         )
     return known
 
 
-def class_weights(class_weight, codes, classes, sample_weight):
+def class_weights(
+    class_weight: Mapping[Any, float] | str | None,
+    codes: IntArray,
+    classes: np.ndarray,
+    sample_weight: FloatArray | None,
+) -> FloatArray:
     """Weight of each class, from the parameter `class_weight`.
 
     Parameters
@@ -199,7 +286,7 @@ def class_weights(class_weight, codes, classes, sample_weight):
     Raises
     ------
     ValueError
-        If `class_weight` is none of those, or holds a negative weight.
+        If `class_weight` is another string, or holds a negative weight.
     """
     if class_weight is None:
         return np.ones(len(classes))

@@ -1,34 +1,34 @@
 """Callbacks for the classifiers' parameter `callbacks`."""
 
-import numpy as np
 import torch
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import column_or_1d
 from skorch.callbacks import Callback
 
 from sklearn_noisy._rows.rows import Rows
+from sklearn_noisy._validation import label_codes
 
 __all__ = ["EpochAccuracy"]
 
 
 class EpochAccuracy(Callback):
-    """Record the accuracy on some rows after every epoch.
+    """Record the accuracy on given rows after every epoch.
 
-    Rows whose labels somebody checked show how the classifier really fares, training
-    rows with their given labels how many of the wrong ones it has learned by heart.
-    Training itself is not changed. The column is in ``history_``, and
-    :class:`sklearn_noisy.inspection.TrainingDisplay` draws it.
+    Rows with checked labels show the accuracy on true labels. Training rows with their
+    given labels show how far the classifier memorises wrong labels. Training itself is
+    not changed. The accuracy is a column of ``history_``, which
+    :class:`sklearn_noisy.inspection.TrainingDisplay` draws.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
             ndarray of shape (n_samples, ...)
-        As the classifier gets them: after the other steps of a Pipeline. Every net
-        has a copy of them.
+        Rows in the form that the classifier gets, which is after the other steps of a
+        Pipeline. Every net has a copy of them.
     y : array-like of shape (n_samples,)
-        Labels to compare with, of the classes that the classifier is fitted on.
+        Labels of these rows, among the classes that the classifier is fitted on.
     name : str, default="clean_acc"
-        Column of the history; only names that end in ``_acc`` are drawn.
+        Column of the history. Only names that end in ``_acc`` are drawn.
 
     Examples
     --------
@@ -55,8 +55,8 @@ class EpochAccuracy(Callback):
         Raises
         ------
         ValueError
-            If the rows do not fit those of training, a label is none of the
-            classes, or `name` is no name for a column.
+            If the rows have another shape than those of training, a label is not
+            among the classes, or `name` is not a non-empty string.
         """
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"name must be a non-empty string; got {self.name!r}.")
@@ -70,24 +70,19 @@ class EpochAccuracy(Callback):
                 f"X of {type(self).__name__} has rows of shape {rows.shape[1:]}; the "
                 f"classifier trains on rows of shape {X.row_shape}."
             )
-        known = np.isin(labels, net.labels_)
-        if not known.all():
-            raise ValueError(
-                f"y of {type(self).__name__} must hold nothing but the classes "
-                f"{net.labels_.tolist()}; got {labels[~known].tolist()[0]!r}."
-            )
-        self.codes_ = np.searchsorted(net.labels_, labels)
+        name = f"y of {type(self).__name__}"
+        self.codes_ = label_codes(labels, net.labels_, name)
         self.rows_ = Rows(rows)
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Record the accuracy."""
         if self.name in net.history[-1]:
             raise ValueError(f"name={self.name!r} is a column of the history already.")
-        # A DataLoader draws a seed for every pass, in order or not.
+        # A DataLoader draws a seed for every pass, even without shuffling.
         with torch.random.fork_rng(devices=[]):
             codes = net.logits(self.rows_).argmax(axis=1)
         net.history.record(self.name, float((codes == self.codes_).mean()))
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
-        """Keep the rows once only."""
+        """Release the copy of the rows."""
         self.rows_ = self.codes_ = None

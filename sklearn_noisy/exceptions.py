@@ -1,7 +1,7 @@
 """Errors and warnings of the package.
 
-Each one also inherits the builtin or scikit-learn type that a caller would
-catch without knowing this package.
+Each also inherits from the built-in or scikit-learn type that a caller would catch
+without knowing this package.
 """
 
 from sklearn.exceptions import ConvergenceWarning
@@ -19,11 +19,11 @@ __all__ = [
 
 
 class DeviceNotAvailableError(RuntimeError):
-    """The device that was asked for does not exist on this machine."""
+    """The requested device does not exist on this machine."""
 
 
 class InvalidFileError(ValueError):
-    """What :func:`sklearn_noisy.load` was given is no whole file of its own."""
+    """A file given to :func:`sklearn_noisy.load` is damaged or of another format."""
 
 
 class ModuleOutputError(ValueError):
@@ -35,16 +35,16 @@ class TrainingDivergedError(FloatingPointError):
 
 
 class UnknownParameterError(TypeError):
-    """A keyword argument that neither the estimator nor skorch knows."""
+    """A keyword argument is a parameter of neither the estimator nor skorch."""
 
 
 class LossWarmUpWarning(ConvergenceWarning):
-    """A robust loss came on too early, or never did."""
+    """The robust loss took over from cross-entropy too early, or never did."""
 
 
 class TrainingInterruptedWarning(UserWarning):
-    """An interrupt (Ctrl-C) ended the training before its time."""
+    """An interrupt (Ctrl-C) ended training early."""
 
 
 class NoiseModelWarning(UserWarning):
-    """What is assumed of the noise makes the result doubtful."""
+    """The assumptions about the noise make the result doubtful."""

@@ -3,25 +3,20 @@
 import warnings
 
 import numpy as np
-import pandas as pd
-from cleanlab.filter import find_label_issues as cleanlab_filter
-from cleanlab.rank import get_label_quality_scores
 from scipy.optimize import nnls
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from sklearn_noisy._estimators.cross_fitting import out_of_fold_probabilities
-from sklearn_noisy.noise import (
+from sklearn_noisy._validation import check_choice, encode_labels
+from sklearn_noisy.noise import probability_right
+from sklearn_noisy.noise._checks import (
     check_noise_matrix,
     check_possible,
     check_probabilities,
     in_class_order,
-    probability_right,
 )
 
 __all__ = ["find_label_issues"]
-
-INDEXED = (pd.DataFrame, pd.Series)
 
 FILTERS = (
     "both",
@@ -34,12 +29,11 @@ FILTERS = (
     "posterior",
 )
 
-
-# Those that take a noise matrix.
+# Filters that take a noise matrix.
 USE_MATRIX = ("both", "prune_by_noise_rate", "prune_by_class", "posterior")
 
 
-def find_label_issues(
+def find_label_issues(  # noqa: PLR0913
     estimator,
     X,
     y,
@@ -54,8 +48,8 @@ def find_label_issues(
 ):
     """Find the rows whose given label is probably wrong.
 
-    Every row is judged by a model that did not train on it. Its probabilities
-    go through cleanlab's filters [1]_, or through Bayes' rule with a noise matrix.
+    A model that did not train on a row predicts its class probabilities. From these,
+    cleanlab's filters [1]_ or Bayes' rule with a noise matrix decide about its label.
 
     Parameters
     ----------
@@ -133,11 +127,9 @@ def find_label_issues(
     >>> list(issues.columns)
     ['is_label_issue', 'label_quality', 'given_label', 'predicted_label']
     """
-    if filter_by not in FILTERS:
-        raise ValueError(
-            f"filter_by must be one of {', '.join(map(repr, FILTERS))}; got "
-            f"{filter_by!r}."
-        )
+    import pandas as pd  # slow to import, and needed here only
+
+    check_choice(filter_by, "filter_by", FILTERS)
     if pred_probs is None and not (
         hasattr(estimator, "fit") and hasattr(estimator, "predict_proba")
     ):
@@ -148,10 +140,7 @@ def find_label_issues(
     if np.ndim(y) == 1 and pd.isna(np.asarray(y, dtype=object)).any():
         raise ValueError("y must not contain missing labels (None or NaN).")
     labels = column_or_1d(y, warn=True)
-    check_classification_targets(labels)
-    classes, codes = np.unique(labels, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(f"y must hold at least two classes; got {classes.tolist()}.")
+    codes, classes = encode_labels(labels)
     Q = _matrix_for(filter_by, noise_matrix, codes, classes)
     if pred_probs is None:
         pred_probs = out_of_fold_probabilities(
@@ -167,16 +156,14 @@ def find_label_issues(
     else:
         if isinstance(pred_probs, pd.DataFrame) and {*classes} == {*pred_probs.columns}:
             pred_probs = pred_probs[classes]
-        pred_probs = check_probabilities(
-            pred_probs, "pred_probs", (len(labels), len(classes))
-        )
+        shape = (len(labels), len(classes))
+        pred_probs = check_probabilities(pred_probs, "pred_probs", shape)
     if filter_by == "posterior":
         quality = probability_right(pred_probs, codes, Q)
         is_issue = quality < 0.5
     else:
-        quality = get_label_quality_scores(codes, pred_probs)
-        counts = None if Q is None else _joint_counts(Q, codes)
-        is_issue = _prune(codes, pred_probs, filter_by, counts)
+        is_issue, quality = _filtered_by_cleanlab(codes, pred_probs, filter_by, Q)
+    indexed = [a for a in (X, y) if isinstance(a, pd.DataFrame | pd.Series)]
     return pd.DataFrame(
         {
             "is_label_issue": is_issue,
@@ -184,7 +171,7 @@ def find_label_issues(
             "given_label": labels,
             "predicted_label": classes[pred_probs.argmax(axis=1)],
         },
-        index=next((a.index for a in (X, y) if isinstance(a, INDEXED)), None),
+        index=indexed[0].index if indexed else None,
     )
 
 
@@ -203,25 +190,28 @@ def _matrix_for(filter_by, noise_matrix, codes, classes):
             f"noise_matrix is used by filter_by={', '.join(map(repr, USE_MATRIX))}; "
             f"got filter_by={filter_by!r}."
         )
-    n_classes = len(classes)
-    Q = check_noise_matrix(in_class_order(noise_matrix, classes), n_classes=n_classes)
+    matrix = in_class_order(noise_matrix, classes)
+    Q = check_noise_matrix(matrix, n_classes=len(classes))
     check_possible(Q, codes, classes)
     return Q
 
 
-def _prune(codes, pred_probs, filter_by, joint_counts):
-    """Cleanlab's verdict on every row."""
+def _filtered_by_cleanlab(codes, pred_probs, filter_by, Q):
+    """Whether each label is an issue, and its quality, by cleanlab."""
+    from cleanlab.filter import find_label_issues as cleanlab_filter
+    from cleanlab.rank import get_label_quality_scores
+
     with warnings.catch_warnings():
-        # It names the class by its code and an argument that is not ours.
+        # The warning names the class by its code, and an argument of cleanlab's.
         warnings.filterwarnings("ignore", "May not flag all label issues in class")
-        return cleanlab_filter(
+        is_issue = cleanlab_filter(
             labels=codes,
             pred_probs=pred_probs,
             filter_by=filter_by,
-            confident_joint=joint_counts,
-            # cleanlab forks processes for what takes milliseconds.
-            n_jobs=1,
+            confident_joint=None if Q is None else _joint_counts(Q, codes),
+            n_jobs=1,  # starting processes takes longer than the filter
         )
+    return is_issue, get_label_quality_scores(codes, pred_probs)
 
 
 def _joint_counts(Q, codes):
@@ -229,9 +219,8 @@ def _joint_counts(Q, codes):
 
     With ``Q[j, i] = P(given j | true i)`` and the given labels' frequencies
     f = Q π, the true classes' frequencies π are the non-negative least-squares
-    solution; the joint is Q diag(π), with its rows scaled to the counts of the
-    given labels that were seen. A label that only classes of π = 0 give is
-    shared out by Q alone.
+    solution. The joint is Q diag(π), its rows scaled to the counts of the given
+    labels. The row of a label that only classes of π = 0 can have is that of Q.
     """
     given = np.bincount(codes, minlength=len(Q))
     prior, _ = nnls(Q, given / given.sum())
@@ -239,6 +228,6 @@ def _joint_counts(Q, codes):
     unseen = ~joint.any(axis=1)
     joint[unseen] = Q[unseen]
     mass = joint.sum(axis=1, keepdims=True)
-    # Each row rounded so that its sum stays the count of that label.
+    # Rounding the cumulative sums keeps the sum of each row, the count of its label.
     cumulated = np.rint(np.cumsum(joint / mass * given[:, None], axis=1))
     return np.diff(cumulated, axis=1, prepend=0).astype(int)

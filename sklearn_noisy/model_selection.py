@@ -1,4 +1,4 @@
-"""Splitters that know which labels were checked."""
+"""Splitters that take clean rows into account."""
 
 from numbers import Integral
 
@@ -8,33 +8,34 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from sklearn_noisy._splits import deal_by_class
 from sklearn_noisy._validation import check_is_clean
 
 __all__ = ["CleanRowsKFold"]
 
 
 class CleanRowsKFold(BaseCrossValidator):
-    """Folds that train on all rows and score on clean ones alone.
+    """Folds that train on noisy and clean rows and score on clean rows only.
 
-    The clean rows are divided into folds, each class in its proportion. A fold is the
-    test part once; the training part is all other rows, noisy and clean. So a score is
-    about true labels, and no noisy row is wasted.
+    The clean rows are divided into folds, stratified by class. Each fold is the test
+    part once; the training part is all other rows, noisy and clean. Scores therefore
+    refer to true labels, and every noisy row is trained on.
 
     Parameters
     ----------
     n_splits : int, default=5
-        Folds; at least 2.
+        Number of folds, at least 2.
     shuffle : bool, default=False
-        Whether the clean rows of a class are dealt out at random, and not in their
-        order.
+        Whether the clean rows of a class are assigned to folds at random, instead of
+        in their order.
     random_state : int, RandomState instance or None, default=None
-        With `shuffle`.
+        Used with `shuffle`.
 
     Notes
     -----
-    In a search, the mask is metadata: with
+    In a search, the mask is metadata. With
     ``sklearn.set_config(enable_metadata_routing=True)``, ``fit(X, y, is_clean=mask)``
-    brings it here. Without, give the splits themselves:
+    passes it to the splitter. Without metadata routing, pass the splits:
     ``cv=CleanRowsKFold(5).split(X, y, is_clean=mask)``.
 
     Examples
@@ -76,13 +77,13 @@ class CleanRowsKFold(BaseCrossValidator):
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            Only its length matters.
+            Only the number of rows is used.
         y : array-like of shape (n_samples,), default=None
-            Labels; None divides the clean rows without regard to classes.
+            Labels; None divides the clean rows without stratification.
         groups : object, default=None
             Ignored.
         is_clean : bool array-like of shape (n_samples,), default=None
-            True where the label is known to be right; must be given.
+            True where the label is known to be right; required.
 
         Yields
         ------
@@ -92,14 +93,14 @@ class CleanRowsKFold(BaseCrossValidator):
         Raises
         ------
         ValueError
-            If there is no `is_clean`, or fewer clean rows than folds.
+            If `is_clean` is not given, or marks fewer rows than there are folds.
         """
         check_scalar(self.n_splits, "n_splits", Integral, min_val=2)
         n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
         if is_clean is None:
             raise ValueError(
                 "CleanRowsKFold needs is_clean, the mask of the rows to score on: "
-                "split(X, y, is_clean=mask), or in a search, with metadata routing on, "
+                "split(X, y, is_clean=mask), or, in a search with metadata routing, "
                 "fit(X, y, is_clean=mask)."
             )
         clean = np.flatnonzero(check_is_clean(is_clean, n_samples))
@@ -108,22 +109,15 @@ class CleanRowsKFold(BaseCrossValidator):
                 f"n_splits={self.n_splits} is more than the {len(clean)} rows that "
                 "is_clean marks."
             )
-        for test in self._deal_out(clean, y):
-            yield np.setdiff1d(np.arange(n_samples), test), test
-
-    def _deal_out(self, clean, y):
-        """The clean rows of each fold; those of a class one after another.
-
-        Unlike ``StratifiedKFold`` it takes a class that has fewer clean rows than
-        there are folds.
-        """
         order = np.arange(len(clean))
         if self.shuffle:
             order = check_random_state(self.random_state).permutation(len(clean))
+        codes = np.zeros(len(clean), dtype=int)
         if y is not None:
             labels = column_or_1d(y)
             check_classification_targets(labels)
             codes = np.unique(labels[clean], return_inverse=True)[1]
-            order = order[np.argsort(codes[order], kind="stable")]
-        for fold in range(self.n_splits):
-            yield np.sort(clean[order[fold :: self.n_splits]])
+        fold = deal_by_class(codes, self.n_splits, order)
+        for k in range(self.n_splits):
+            test = clean[fold == k]
+            yield np.setdiff1d(np.arange(n_samples), test), test

@@ -162,11 +162,3 @@ assert before == (numpy.random.get_state()[1].tolist(), torch.get_rng_state().to
 
 def test_the_version_is_that_of_the_metadata():
     assert sklearn_noisy.__version__ == version("sklearn-noisy")
-
-
-def test_modules_stay_short():
-    lengths = {
-        path.name: len(path.read_text().splitlines())
-        for path in (ROOT / "sklearn_noisy").rglob("*.py")
-    }
-    assert {name: n for name, n in lengths.items() if n > 500} == {}

@@ -1,15 +1,14 @@
-"""NoiseMatrixEstimator: checks and cross-fitting around noise/."""
+"""NoiseMatrixEstimator: data checks and cross-fitting for the functions of noise/."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
+from numbers import Integral
 
 import numpy as np
-from cleanlab.count import compute_confident_joint, estimate_latent
 from joblib import Parallel, delayed
 from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.utils import check_scalar, get_tags, indexable
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 from tqdm import tqdm
 
@@ -23,16 +22,23 @@ from sklearn_noisy._estimators.cross_fitting import (
 )
 from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
 from sklearn_noisy._splits import make_splits
-from sklearn_noisy._validation import check_is_clean, check_sample_weight, own_generator
+from sklearn_noisy._validation import (
+    check_choice,
+    check_is_clean,
+    check_sample_weight,
+    encode_labels,
+    label_codes,
+    own_generator,
+)
 from sklearn_noisy.noise import NoiseEstimate, inverse_from_noise
-from sklearn_noisy.noise._estimate import Settings
 from sklearn_noisy.noise._predictions import Predictions, estimate_from_predictions
+from sklearn_noisy.noise._settings import Settings
 
 __all__ = ["NoiseMatrixEstimator"]
 
 METHODS = ("auto", "l1", "inverse", "confident_joint")
 
-LEVEL = 0.9
+LEVEL = 0.9  # of the bootstrap's intervals
 
 
 class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
@@ -142,7 +148,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
     True
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         estimator=None,
         *,
@@ -212,13 +218,8 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         ):
             X = np.asarray(X)
         labels = np.asarray(column_or_1d(y, warn=True))
-        check_classification_targets(labels)
         weight = check_sample_weight(sample_weight, len(labels))
-        classes, codes = np.unique(labels, return_inverse=True)
-        if len(classes) < 2:
-            raise ValueError(
-                f"y must hold at least two classes; got one class, {classes.tolist()}."
-            )
+        codes, classes = encode_labels(labels)
         weightless = classes[np.bincount(codes, weight) == 0].tolist()
         if weightless:
             raise ValueError(
@@ -239,19 +240,22 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         else:
             given = self._check_y_given(y_given, mask, classes)
             _check_clean_rows(codes[mask & (weight > 0)], classes)
-            predictions = self._predict(
-                estimator, X, labels, classes, codes, mask, weight, fit_params
-            )
-            predictions = replace(predictions, y_given=given)
             estimate = estimate_from_predictions(
-                predictions,
+                Predictions(
+                    *self._predict(estimator, X, labels, classes, mask, fit_params),
+                    y_clean=codes[mask],
+                    y_noisy=codes[~mask],
+                    w_clean=weight[mask],
+                    w_noisy=weight[~mask],
+                    soft=True,
+                    y_given=given,
+                ),
                 settings,
                 n_bootstrap=self.n_bootstrap,
                 level=LEVEL,
                 rng=rng,
             )
-        # Sets n_features_in_ and feature_names_in_; the rows are the estimator's.
-        if not is_dataset(X):
+        if not is_dataset(X):  # sets n_features_in_ and feature_names_in_
             validate_data(self, X, skip_check_array=True)
         self.classes_ = classes
         self._store(estimate)
@@ -261,7 +265,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         inner = RobustLossClassifier() if self.estimator is None else self.estimator
         if isinstance(inner, type):
-            return tags  # fit says that an instance is wanted
+            return tags  # fit raises the error for a class
         inner = get_tags(inner)
         tags.input_tags = inner.input_tags
         tags.target_tags = inner.target_tags
@@ -271,11 +275,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
     # Checks.
 
     def _check_method(self, is_clean, weight):
-        if self.method not in METHODS:
-            raise ValueError(
-                f"method must be one of {', '.join(map(repr, METHODS))}; got "
-                f"{self.method!r}."
-            )
+        check_choice(self.method, "method", METHODS)
         method = self.method
         if method == "auto":
             method = "confident_joint" if is_clean is None else "l1"
@@ -295,17 +295,10 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         return method, mask
 
     def _check_settings(self, method, n_classes):
-        check_scalar(self.n_bootstrap, "n_bootstrap", int, min_val=0)
-        settings = Settings(
-            method="l1" if method == "confident_joint" else method,
-            l1_penalty=self.l1_penalty,
-            l1_penalties=self.l1_penalties,
-            penalty=self.penalty,
-            shrinkage=self.shrinkage,
-            solver=self.solver,
-            allowed=None if self.allowed is None else np.asarray(self.allowed),
-            constraints=self.constraints,
-        )
+        check_scalar(self.n_bootstrap, "n_bootstrap", Integral, min_val=0)
+        values = {field.name: getattr(self, field.name) for field in fields(Settings)}
+        values["method"] = "inverse" if method == "inverse" else "l1"
+        settings = Settings(**values)
         settings.check(n_classes)
         return settings
 
@@ -329,16 +322,20 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             raise ValueError(
                 f"y_given must have shape {mask.shape}, that of y; got {given.shape}."
             )
-        given = given[mask]
-        unknown = sorted({*given.tolist()} - {*classes.tolist()}, key=str)
-        if unknown:
-            raise ValueError(f"y_given holds labels that y does not: {unknown}.")
-        return np.searchsorted(classes, given)
+        return label_codes(given[mask], classes, "y_given")
 
-    # The two ways.
+    # The estimates.
 
-    def _predict(self, estimator, X, labels, classes, codes, mask, weight, fit_params):
-        """Cross-fitted predictions of the clean and of the noisy rows."""
+    def _predict(self, estimator, X, labels, classes, mask, fit_params):
+        """Cross-fitted predictions of the clean rows and of the noisy rows.
+
+        Returns
+        -------
+        clean : ndarray of shape (n_clean, n_classes)
+        noisy : list of ndarrays of shape (n_noisy, n_classes)
+            One for each fold.
+        fold : int ndarray of shape (n_clean,)
+        """
         X = rows_for(estimator, X, self.n_jobs)
         clean, noisy = np.flatnonzero(mask), np.flatnonzero(~mask)
         splits = make_splits(self.cv, clean, labels[clean])
@@ -364,52 +361,33 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             fold[test] = number
         if np.isnan(p_clean).any():
             raise ValueError("cv must have every clean row in a test part.")
-        return Predictions(
-            clean=p_clean,
-            y_clean=codes[clean],
-            fold=fold,
-            noisy=p_noisy,
-            y_noisy=codes[noisy],
-            w_clean=weight[clean],
-            w_noisy=weight[noisy],
-            soft=True,
-        )
+        return p_clean, p_noisy, fold
 
     def _confident_joint(
         self, estimator, X, labels, classes, codes, sample_weight, counted
     ):
-        """Cleanlab's estimate, from out-of-fold probabilities of rows that count."""
+        """Cleanlab's estimate, from out-of-fold probabilities of the counted rows."""
+        from cleanlab.count import compute_confident_joint, estimate_latent
+
         probabilities = out_of_fold_probabilities(
             estimator,
             X,
             labels,
             classes,
-            cv=min(self.cv, len(labels)) if isinstance(self.cv, int) else self.cv,
+            cv=min(self.cv, len(labels)) if isinstance(self.cv, Integral) else self.cv,
             sample_weight=sample_weight,
             n_jobs=self.n_jobs,
             verbose=self.verbose,
         )[counted]
         codes = codes[counted]
-        # cleanlab mixes arrays with lists, which the dispatch does not take.
+        # cleanlab mixes arrays with lists, which array API dispatch refuses.
         with config_context(array_api_dispatch=False):
             joint = compute_confident_joint(codes, probabilities)
         prior, Q, _ = estimate_latent(joint, codes)
         Q = Q / Q.sum(axis=0)
         prior = prior / prior.sum()
         R, noisy_prior = inverse_from_noise(Q, prior)
-        return NoiseEstimate(
-            noise_matrix=Q,
-            inverse_noise_matrix=R,
-            clean_prior=prior,
-            noisy_prior=noisy_prior,
-            confusion_clean=None,
-            confusion_noisy=None,
-            shrinkage=None,
-            l1_penalty=None,
-            dual_gap=None,
-            n_iter=None,
-            condition_number=None,
-        )
+        return NoiseEstimate(Q, R, prior, noisy_prior)
 
     def _store(self, estimate):
         """Fields of the estimate as attributes; those that do not apply are absent."""

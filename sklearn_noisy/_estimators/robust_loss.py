@@ -11,7 +11,7 @@ from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
 from sklearn_noisy._training.callbacks import BestEpoch, LossSchedule, ScheduledLoss
 from sklearn_noisy.losses import LOSSES
 
-__all__ = ["RobustLossClassifier"]
+__all__ = ["RobustLossClassifier", "loss_parameters"]
 
 
 class RobustLossClassifier(BaseNoisyLabelClassifier):
@@ -275,7 +275,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
                 f"from 1) of the robust loss; got {self.delay!r}."
             )
         spec = super()._net_spec(rows, classes, n_rows)
-        params = _loss_parameters(self, self._check_kwargs()["loss"])
+        params = loss_parameters(self, self._check_kwargs()["loss"])
         first_epoch = 1 if self.delay == "auto" else self.delay
         own = [
             ("loss_schedule", LossSchedule(self.delay, classes.tolist())),
@@ -295,7 +295,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
             schedule.warn_if_never(trainer.net)
 
 
-def _loss_parameters(estimator, params):
+def loss_parameters(estimator, params):
     """Parameters of the loss: `params`, `gamma` and `c`."""
     loss = estimator.loss
     cls = LOSSES.get(loss, loss) if isinstance(loss, str) else loss

@@ -1,4 +1,4 @@
-"""Wrong labels to test with, and real images."""
+"""Synthetic label noise, and image data sets."""
 
 from sklearn_noisy.datasets._images import fetch_images
 from sklearn_noisy.datasets._noise import corrupt_labels, make_noise_matrix

@@ -9,8 +9,6 @@ import numpy as np
 from sklearn.datasets import fetch_openml
 from sklearn.utils import Bunch, check_random_state
 
-__all__ = ["fetch_images"]
-
 # name → (name at OpenML, shape of an image, training rows)
 SOURCES = {
     "mnist": ("mnist_784", (28, 28), 60_000),
@@ -27,12 +25,12 @@ def fetch_images(name, *, data_folder=None, shuffle=True, random_state=0):
     name : {"mnist", "fashion_mnist", "cifar10"}
     data_folder : path, default=None
         Folder that holds ``<name>.npz``. None takes the environment variable
-        ``SKLEARN_NOISY_DATA``; without that, or if the file is not there, the
-        data come from OpenML (and stay in scikit-learn's cache).
+        ``SKLEARN_NOISY_DATA``. If neither is set, or that folder lacks the file, the
+        data are downloaded from OpenML into scikit-learn's cache.
     shuffle : bool, default=True
-        Shuffle the rows of each part; the archives are sorted by class.
+        Whether to shuffle the rows of each part; the archives are sorted by class.
     random_state : int, RandomState instance or None, default=0
-        For the shuffling.
+        Seed of the shuffling.
 
     Returns
     -------
@@ -45,7 +43,9 @@ def fetch_images(name, *, data_folder=None, shuffle=True, random_state=0):
     ValueError
         If `name` is unknown or the archive lacks an array.
     ImportError
-        If CIFAR-10 comes from a local archive and pillow is not installed.
+        If CIFAR-10 is read from a local archive and pillow is not installed.
+    FileNotFoundError
+        If the given `data_folder` holds no archive.
     """
     if name not in SOURCES:
         raise ValueError(
@@ -85,7 +85,7 @@ def _read_archive(path):
 
 
 def _decode(stream, offset):
-    """Images from JPEG files that lie one after another."""
+    """Images from a concatenation of JPEG files."""
     try:
         from PIL import Image
     except ImportError as error:
@@ -105,7 +105,7 @@ def _decode(stream, offset):
 def _fetch(name):
     openml_name, shape, n_train = SOURCES[name]
     X, y = fetch_openml(openml_name, version=1, return_X_y=True, as_frame=False)
-    if name == "cifar10":  # stored colour by colour
+    if name == "cifar10":  # stored channel by channel
         X = X.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     X = X.reshape(-1, *shape).astype(np.uint8)
     y = y.astype(np.int64)

@@ -1,25 +1,17 @@
-"""Labels made wrong on purpose, so that methods can be tested."""
+"""Noise matrices, and labels corrupted by them."""
 
 from collections.abc import Mapping
-from numbers import Real
+from numbers import Integral
 
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
 
-from sklearn_noisy.noise import check_noise_matrix, in_class_order
-
-__all__ = ["corrupt_labels", "make_noise_matrix"]
+from sklearn_noisy._splits import round_to_total
+from sklearn_noisy._validation import check_choice, check_real
+from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
 KINDS = ("symmetric", "uniform", "pair", "asymmetric", "random")
-
-
-def _check_rate(noise_rate):
-    if isinstance(noise_rate, bool) or not isinstance(noise_rate, Real):
-        raise TypeError(f"noise_rate must be a number in [0, 1), got {noise_rate!r}.")
-    if not 0 <= noise_rate < 1:
-        raise ValueError(f"noise_rate must be in [0, 1), got {noise_rate!r}.")
-    return float(noise_rate)
 
 
 def make_noise_matrix(
@@ -32,21 +24,21 @@ def make_noise_matrix(
     n_classes : int >= 2
         :math:`K`.
     noise_rate : float in [0, 1)
-        :math:`\rho`: the probability that a label changes, for every class
-        (``"asymmetric"``: for every class in `class_map`). For ``"uniform"``
-        it is :math:`\varepsilon`, the probability that a label is drawn anew
-        over all K classes, so that :math:`\varepsilon(K-1)/K` really change.
+        :math:`\rho`: the probability that a label changes, in every class (for
+        ``"asymmetric"``, in every class of `class_map`). For ``"uniform"`` it is
+        :math:`\varepsilon`, the probability that a label is redrawn uniformly over
+        all K classes, so that a fraction :math:`\varepsilon(K-1)/K` changes.
     kind : {"symmetric", "uniform", "pair", "asymmetric", "random"}, \
             default="symmetric"
-        Where a changed label goes: to every other class alike
-        (``"symmetric"``, and ``"uniform"``, which counts differently), to the
-        next class (``"pair"``), to the class that `class_map` names
-        (``"asymmetric"``), or to the other classes in proportions drawn
+        Distribution of a changed label: uniform over the other classes
+        (``"symmetric"``, and ``"uniform"``, whose rate has another meaning), always
+        the next class (``"pair"``), always the class given by `class_map`
+        (``"asymmetric"``), or a distribution over the other classes that is drawn
         uniformly from the simplex for each class (``"random"``).
     class_map : dict {int: int}, default=None
-        For ``"asymmetric"``: true class to wrong class, by index.
+        For ``"asymmetric"``: maps indices of true classes to those of wrong classes.
     random_state : int, RandomState instance or None, default=None
-        For ``"random"``.
+        Used by ``"random"``.
 
     Returns
     -------
@@ -56,8 +48,8 @@ def make_noise_matrix(
     Raises
     ------
     ValueError
-        For an unknown `kind`, a rate outside [0, 1), a class in `class_map`
-        that does not exist, or a `class_map` that is missing or not wanted.
+        If `kind` is unknown, the rate is outside [0, 1), or `class_map` names a class
+        that does not exist, is missing, or is given for another `kind`.
     TypeError
         If `noise_rate` is not a number or `class_map` is not a mapping.
 
@@ -69,15 +61,14 @@ def make_noise_matrix(
            [0.25, 0.75, 0.  ],
            [0.  , 0.25, 0.75]])
     """
-    if isinstance(n_classes, bool) or not isinstance(n_classes, (int, np.integer)):
+    if isinstance(n_classes, bool) or not isinstance(n_classes, Integral):
         raise TypeError(f"n_classes must be an integer >= 2, got {n_classes!r}.")
     if n_classes < 2:
         raise ValueError(f"n_classes must be an integer >= 2, got {n_classes!r}.")
-    rate = _check_rate(noise_rate)
-    if kind not in KINDS:
-        raise ValueError(
-            f"kind must be one of {', '.join(map(repr, KINDS))}; got {kind!r}."
-        )
+    rate = check_real(
+        noise_rate, "noise_rate", min_val=0, max_val=1, include_boundaries="left"
+    )
+    check_choice(kind, "kind", KINDS)
     if (class_map is not None) != (kind == "asymmetric"):
         raise ValueError(
             "class_map goes with kind='asymmetric' and only with it; got "
@@ -127,31 +118,30 @@ def corrupt_labels(
     return_mask=False,
     random_state=None,
 ):
-    """Make labels wrong, with the probabilities of a noise matrix.
+    """Corrupt labels with the probabilities of a noise matrix.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,)
         True labels of any type.
     noise_matrix : array-like of shape (n_classes, n_classes), default=None
-        ``Q[j, i] = P(given j | true i)``, the classes in sorted order (or named
-        by the index and the columns of a DataFrame). None builds it from
-        `noise_rate` and `kind`.
+        ``Q[j, i] = P(given j | true i)``, with the classes in sorted order, or as the
+        index and columns of a DataFrame. None builds it from `noise_rate` and `kind`.
     noise_rate : float in [0, 1), default=None
         See :func:`make_noise_matrix`.
     kind : {"symmetric", "uniform", "pair", "random"}, default="symmetric"
-        See :func:`make_noise_matrix`. (For ``"asymmetric"`` build the matrix
-        there and pass it.)
+        See :func:`make_noise_matrix`. For ``"asymmetric"``, build the matrix with that
+        function and pass it as `noise_matrix`.
     exact : bool, default=False
-        Instead of drawing every label by itself, change exactly
-        ``round(sum_i n_i (1 - Q[i, i]))`` labels, in every class the expected
-        number, up to rounding.
+        If True, exactly ``round(sum_i n_i (1 - Q[i, i]))`` labels change, in every
+        class the expected number up to rounding. If False, every label is drawn
+        independently.
     return_mask : bool, default=False
-        Also return which labels changed; its mean is the realised rate.
+        Also return a mask of the changed labels; its mean is the realised noise rate.
     random_state : int, RandomState instance or None, default=None
-        Use another seed than for other draws on the same rows, such as those of
-        ``is_clean``: the same seed gives the same numbers, and what should be
-        independent of the noise is not.
+        Use a different seed for other draws on the same rows, such as ``is_clean``.
+        The same seed gives the same random numbers, so that such draws would depend
+        on the noise.
 
     Returns
     -------
@@ -162,8 +152,8 @@ def corrupt_labels(
     Raises
     ------
     ValueError
-        If neither or both of `noise_matrix` and `noise_rate` are given, or one
-        of them is impossible.
+        If neither or both of `noise_matrix` and `noise_rate` are given, or one of
+        them is invalid.
 
     Examples
     --------
@@ -181,8 +171,8 @@ def corrupt_labels(
         raise ValueError("Give either noise_matrix or noise_rate, and not both.")
     if noise_matrix is not None and np.ndim(noise_matrix) == 0:
         raise ValueError(
-            f"noise_matrix must be a matrix; got {noise_matrix!r}. A noise rate goes "
-            "by its name: noise_rate=..."
+            f"noise_matrix must be a matrix; got {noise_matrix!r}. Pass a noise rate "
+            "as noise_rate=..."
         )
     if noise_matrix is None:
         if kind == "asymmetric":
@@ -205,32 +195,24 @@ def corrupt_labels(
 
 
 def _draw(codes, Q, rng):
-    """Each label by itself."""
+    """Every label drawn independently."""
     cumulated = Q.cumsum(axis=0)[:, codes]
-    # Rounding may leave the last sum just below 1.
+    # By rounding, the last sum may be slightly below 1.
     return np.minimum(
         (rng.random_sample(len(codes)) > cumulated).sum(axis=0), len(Q) - 1
     )
 
 
-def _round_to_total(expected, total, rng):
-    """Non-negative integers near `expected` that sum to `total`."""
-    counts = np.floor(expected).astype(int)
-    order = np.lexsort((rng.random_sample(len(counts)), counts - expected))
-    counts[order[: total - counts.sum()]] += 1
-    return counts
-
-
 def _draw_exact(codes, Q, rng):
-    """The expected number of changes, at random rows."""
+    """The expected number of changes, in random rows."""
     n_rows = np.bincount(codes, minlength=len(Q))
     leave = n_rows * (1 - np.diag(Q))
-    n_leave = _round_to_total(leave, round(leave.sum()), rng)
+    n_leave = round_to_total(leave, round(leave.sum()), rng)
     given = codes.copy()
     for i in np.flatnonzero(n_leave):
         wrong = Q[:, i].copy()
         wrong[i] = 0
-        targets = _round_to_total(n_leave[i] * wrong / wrong.sum(), n_leave[i], rng)
+        targets = round_to_total(n_leave[i] * wrong / wrong.sum(), n_leave[i], rng)
         rows = rng.permutation(np.flatnonzero(codes == i))[: n_leave[i]]
         given[rows] = np.repeat(np.arange(len(Q)), targets)
     return given

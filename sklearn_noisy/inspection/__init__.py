@@ -1,4 +1,4 @@
-"""Pictures; matplotlib is imported when one is drawn."""
+"""Plots; matplotlib is imported when one is drawn."""
 
 from sklearn_noisy.inspection._label_issues import LabelIssuesDisplay
 from sklearn_noisy.inspection._losses import LossDisplay

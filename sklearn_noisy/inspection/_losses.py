@@ -3,26 +3,30 @@
 import copy
 import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import torch
 from sklearn.utils import check_scalar
 
-from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
+from sklearn_noisy._estimators.robust_loss import RobustLossClassifier, loss_parameters
 from sklearn_noisy.inspection._style import GREY, INSIDE, get_axes, line_styles
 from sklearn_noisy.losses import LOSSES, make_loss
 
-__all__ = ["LossDisplay"]
 
-# Probabilities at which the losses are computed: 0 and 1 themselves are poles.
-N_POINTS = 999
+@dataclass(frozen=True)
+class _Curves:
+    """What is shown of the curves, chosen by eye for the losses of this package."""
 
-# Gradients have poles: cross-entropy at 0, label smoothing also at 1. What lies outside
-# of these may leave the picture.
-SHOWN = (0.1, 0.9)
+    n_points: int = 999  # inside (0, 1): losses and gradients have poles at 0 and 1
+    # The axis of the gradient need not hold slopes at probabilities outside of these.
+    low: float = 0.1
+    high: float = 0.9
+    n_names: int = 4  # more losses are named beside the panels, not in one of them
 
-# More losses than this are named beside the panels, not in one of them.
-MOST_INSIDE = 4
+
+CURVES = _Curves()
 
 GRADIENTS = {
     "probability": r"gradient  $\mathrm{d}\ell\,/\,\mathrm{d}p_t$",
@@ -34,7 +38,8 @@ class LossDisplay:
     r"""Loss and gradient against the probability of the given label.
 
     Use :meth:`from_losses` or :meth:`from_estimator`. The other classes share
-    :math:`1 - p_t` equally, for losses that look at more than :math:`p_t`.
+    :math:`1 - p_t` equally, which matters for losses that depend on more than
+    :math:`p_t`.
 
     Parameters
     ----------
@@ -43,10 +48,10 @@ class LossDisplay:
     loss : ndarray of shape (n_losses, n_points)
         :math:`\ell`.
     gradient : ndarray of shape (n_losses, n_points)
-        :math:`\mathrm d \ell / \mathrm d p_t` along the line on which the other
-        classes share the rest equally.
+        :math:`\mathrm d \ell / \mathrm d p_t`, with the other classes sharing the rest
+        equally.
     names : list of str
-        What the losses are called.
+        Names of the losses.
     n_classes : int
         :math:`K`.
 
@@ -56,7 +61,7 @@ class LossDisplay:
     ax_ : ndarray of two matplotlib Axes
         The loss and the gradient.
     lines_ : list of two lists of matplotlib Line2D
-        Of the losses and of the gradients, in the order of the names.
+        Curves of the losses and of the gradients, in the order of `names`.
 
     Examples
     --------
@@ -84,7 +89,7 @@ class LossDisplay:
             A name of :data:`sklearn_noisy.losses.LOSSES`; a class or an instance
             that maps logits of shape ``(n, K)`` and targets of shape ``(n,)`` to one
             value per sample; a tuple of a name or class and the ``dict`` of its
-            parameters; a list of these; or a dict whose keys are what to call them.
+            parameters; a list of these; or a dict whose keys are their names.
         n_classes : int, default=10
             :math:`K`, at least 2.
         ax : two matplotlib Axes, default=None
@@ -98,14 +103,14 @@ class LossDisplay:
         Raises
         ------
         ValueError
-            For an unknown name, no loss at all, or a loss that does not return one
+            If a name is unknown, `losses` is empty, or a loss does not return one
             value per sample.
         TypeError
-            For something that is no loss, or a parameter that it does not have.
+            If something is not a loss, or does not have a parameter.
         """
-        check_scalar(n_classes, "n_classes", int, min_val=2)
+        check_scalar(n_classes, "n_classes", Integral, min_val=2)
         built = _named_losses(losses, n_classes)
-        p = np.linspace(0, 1, N_POINTS + 2)[1:-1]
+        p = np.linspace(0, 1, CURVES.n_points + 2)[1:-1]
         curves = [_loss_and_gradient(loss, p, n_classes) for _, loss in built]
         values, gradients = map(np.stack, zip(*curves, strict=True))
         names = [name for name, _ in built]
@@ -114,14 +119,14 @@ class LossDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, n_classes=None, ax=None, **plot_params):
-        """Draw the loss of a classifier beside cross-entropy, its warm-up.
+        """Draw the loss of a classifier, and cross-entropy, which trains its warm-up.
 
         Parameters
         ----------
         estimator : RobustLossClassifier
             Fitted or not.
         n_classes : int, default=None
-            None: of the data that it was fitted on, or 10.
+            None takes the number of classes it was fitted on, or 10.
         ax : two matplotlib Axes, default=None
         **plot_params
             For :meth:`plot`.
@@ -133,7 +138,7 @@ class LossDisplay:
         Raises
         ------
         TypeError
-            If `estimator` is no :class:`~sklearn_noisy.RobustLossClassifier`.
+            If `estimator` is not a :class:`~sklearn_noisy.RobustLossClassifier`.
         """
         if not isinstance(estimator, RobustLossClassifier):
             raise TypeError(
@@ -142,11 +147,15 @@ class LossDisplay:
             )
         if n_classes is None:
             n_classes = len(getattr(estimator, "classes_", range(10)))
-        check_scalar(n_classes, "n_classes", int, min_val=2)
-        loss = estimator._make_loss(n_classes)
-        losses = ["cross_entropy", loss]
-        same = _name(loss) == "cross_entropy"
-        return cls.from_losses(losses[same:], n_classes=n_classes, ax=ax, **plot_params)
+        check_scalar(n_classes, "n_classes", Integral, min_val=2)
+        given = estimator.get_params(deep=False).items()
+        given = {
+            k.removeprefix("loss__"): v for k, v in given if k.startswith("loss__")
+        }
+        params = loss_parameters(estimator, given)
+        loss = make_loss(estimator.loss, n_classes, **params)
+        losses = [loss] if _name(loss) == "cross_entropy" else ["cross_entropy", loss]
+        return cls.from_losses(losses, n_classes=n_classes, ax=ax, **plot_params)
 
     def plot(self, ax=None, *, gradient="probability"):
         r"""Draw.
@@ -154,12 +163,13 @@ class LossDisplay:
         Parameters
         ----------
         ax : two matplotlib Axes, default=None
-            For the loss and the gradient; None makes a figure.
+            For the loss and the gradient; None creates a figure.
         gradient : {"probability", "logit"}, default="probability"
-            With respect to what: :math:`p_t`, as in the paper, or the logit of the
-            given label, :math:`\mathrm d\ell/\mathrm dz_t = p_t (1 - p_t)\,\mathrm
-            d\ell/\mathrm dp_t`, which is what trains the net. Below 0, a step of
-            training makes the label more probable; above, less.
+            The variable of the derivative: :math:`p_t`, as in the paper, or the logit
+            of the given label, :math:`\mathrm d\ell/\mathrm dz_t = p_t
+            (1 - p_t)\,\mathrm d\ell/\mathrm dp_t`, which trains the net. Where it is
+            negative, training increases the probability of the label; where it is
+            positive, training decreases it.
 
         Returns
         -------
@@ -168,7 +178,7 @@ class LossDisplay:
         Raises
         ------
         ValueError
-            If `ax` are not two, or `gradient` is none of the above.
+            If `ax` is not two axes, or `gradient` is none of the above.
         """
         if gradient not in GRADIENTS:
             raise ValueError(
@@ -178,25 +188,17 @@ class LossDisplay:
         p, slope = self.probability, self.gradient
         if gradient == "logit":
             slope = slope * p * (1 - p)
-        inside = ax is not None or len(self.names) <= MOST_INSIDE
+        inside = ax is not None or len(self.names) <= CURVES.n_names
         axes = get_axes(ax, 2, extra_width=0 if inside else 2.6)
+        styles = line_styles(len(self.names), widths=(2.8, 1.4))
+        untrained = 1 / self.n_classes
         self.lines_ = []
         for axis, curves in zip(axes, (self.loss, slope), strict=True):
-            styles = line_styles(len(curves), widths=(2.8, 1.4))
-            self.lines_.append(
-                [
-                    axis.plot(p, curve, label=name, **style)[0]
-                    for curve, name, style in zip(
-                        curves, self.names, styles, strict=True
-                    )
-                ]
-            )
-            axis.axvline(
-                1 / self.n_classes,
-                color=GREY,
-                linewidth=0.8,
-                label=f"untrained: 1/K = {1 / self.n_classes:.3g}",
-            )
+            self.lines_.append([])
+            for curve, name, style in zip(curves, self.names, styles, strict=True):
+                self.lines_[-1] += axis.plot(p, curve, label=name, **style)
+            label = f"untrained: 1/K = {untrained:.3g}"
+            axis.axvline(untrained, color=GREY, linewidth=0.8, label=label)
             axis.set(xlabel="probability $p_t$ of the given label", xlim=(0, 1))
         axes[0].set_ylabel(r"loss  $\ell$")
         axes[1].set_ylabel(GRADIENTS[gradient])
@@ -208,32 +210,28 @@ class LossDisplay:
         if inside:
             axes[0].legend(**INSIDE)
         else:
-            handles, labels = axes[0].get_legend_handles_labels()
-            self.figure_.legend(
-                handles, labels, loc="outside right upper", handlelength=3.2
-            )
+            entries = axes[0].get_legend_handles_labels()
+            self.figure_.legend(*entries, loc="outside right upper", handlelength=3.2)
         return self
 
 
 def _limits(p, slope):
-    """Range of the slopes without the poles at 0."""
-    low = min(0.0, slope[:, (p >= SHOWN[0]) & (p <= SHOWN[1])].min())
-    # A loss that pushes away has slopes above 0 left of there; they are the point.
-    high = min(max(0.0, slope[:, p <= SHOWN[1]].max()), max(-low, 1.0))
+    """Limits of the gradient's axis, which leave out the poles at 0 and 1."""
+    # Only the lower limit leaves out small probabilities: a loss that pushes away from
+    # the label has its positive slopes there.
+    low = min(0.0, slope[:, (p >= CURVES.low) & (p <= CURVES.high)].min())
+    high = min(max(0.0, slope[:, p <= CURVES.high].max()), max(-low, 1.0))
     margin = 0.05 * max(high - low, 1e-3)
     return low - margin, high + margin
 
 
 def _named_losses(losses, n_classes):
-    """List of (name, loss) from whatever `losses` may be."""
+    """List of (name, loss) from all forms that `losses` can have."""
     if isinstance(losses, Mapping):
         named = list(losses.items())
-    elif isinstance(losses, list) or (
-        isinstance(losses, tuple) and not _has_parameters(losses)
-    ):
-        named = [(None, loss) for loss in losses]
     else:
-        named = [(None, losses)]
+        is_single = not isinstance(losses, (list, tuple)) or _has_parameters(losses)
+        named = [(None, loss) for loss in ([losses] if is_single else losses)]
     if not named:
         raise ValueError(f"losses must hold at least one loss; got {losses!r}.")
     result = []
@@ -249,9 +247,9 @@ def _has_parameters(spec):
 
 
 def _name(loss):
-    """Name of a loss, with the parameters that are not its defaults."""
-    of_class = {own: name for name, own in LOSSES.items()}
-    name = of_class.get(type(loss), type(loss).__name__)
+    """Name of a loss, with the parameters that differ from their defaults."""
+    names = {loss_class: name for name, loss_class in LOSSES.items()}
+    name = names.get(type(loss), type(loss).__name__)
     changed = [
         f"{key}={getattr(loss, key)}"
         for key, parameter in inspect.signature(type(loss)).parameters.items()
@@ -264,7 +262,7 @@ def _name(loss):
 
 def _loss_and_gradient(loss, p, n_classes):
     """Values of a loss and d loss / d p_t, where the others share 1 - p_t."""
-    # A copy: the original may be on a GPU, or in float32.
+    # The original may be on a GPU or in float32, and stays there.
     loss = copy.deepcopy(loss).cpu().double()
     p = torch.from_numpy(p).requires_grad_()
     rest = ((1 - p) / (n_classes - 1)).log()

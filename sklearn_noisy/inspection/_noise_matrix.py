@@ -1,21 +1,28 @@
 """The noise matrix as a heatmap."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_noisy._estimators.noise_matrix import NoiseMatrixEstimator
 from sklearn_noisy._estimators.noise_model import BaseNoiseModelClassifier
-from sklearn_noisy.noise import check_noise_matrix, in_class_order
+from sklearn_noisy.inspection._style import get_axes
+from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
-__all__ = ["NoiseMatrixDisplay"]
 
-# More classes than this: no values in the cells, and only some names.
-MOST_VALUES = 12
-MOST_NAMES = 25
+@dataclass(frozen=True)
+class _Limits:
+    """Numbers of classes up to which a plot is readable, chosen by eye."""
 
-# Of more classes than these, a cell off the diagonal is so small that a linear scale
-# would show an empty matrix.
-MOST_LINEAR = 25
+    values: int = 12  # with values in the cells
+    names: int = 25  # with the names of all classes
+    # With more classes, values off the diagonal are so small that a linear colour
+    # scale would show an empty matrix.
+    linear: int = 25
+
+
+LIMITS = _Limits()
 
 
 class NoiseMatrixDisplay:
@@ -29,9 +36,9 @@ class NoiseMatrixDisplay:
     display_labels : array-like of shape (n_classes,), default=None
         Names of the classes; None numbers them.
     interval : ndarray of shape (2, n_classes, n_classes), default=None
-        Lower and upper bounds, written under the values.
+        Lower and upper bounds, written below the values.
     true_matrix : ndarray of shape (n_classes, n_classes), default=None
-        Drawn beside the estimate.
+        Drawn to the left of the estimate.
 
     Attributes
     ----------
@@ -58,7 +65,7 @@ class NoiseMatrixDisplay:
         estimator : NoiseAdaptedClassifier or NoiseMatrixEstimator
             Fitted.
         true_matrix : array-like of shape (n_classes, n_classes), default=None
-            Drawn beside it.
+            Drawn to the left of the estimate.
         ax : matplotlib Axes, or two with a `true_matrix`, default=None
         **plot_params
             For :meth:`plot`.
@@ -70,9 +77,9 @@ class NoiseMatrixDisplay:
         Raises
         ------
         TypeError
-            If `estimator` is of a kind that has no noise matrix.
+            If `estimator` is of a class without a noise matrix.
         NotFittedError
-            If it is not fitted.
+            If `estimator` is not fitted.
         """
         if not isinstance(estimator, (BaseNoiseModelClassifier, NoiseMatrixEstimator)):
             raise TypeError(
@@ -109,7 +116,7 @@ class NoiseMatrixDisplay:
         ----------
         noise_matrix : array-like or DataFrame of shape (n_classes, n_classes)
         display_labels : array-like of shape (n_classes,), default=None
-            None takes the columns of a DataFrame, or else numbers the classes.
+            None takes the columns of a DataFrame; without one, classes are numbered.
         interval : array-like of shape (2, n_classes, n_classes), default=None
         true_matrix : array-like of shape (n_classes, n_classes), default=None
         ax : matplotlib Axes, or two with a `true_matrix`, default=None
@@ -151,46 +158,37 @@ class NoiseMatrixDisplay:
     def plot(self, ax=None, *, cmap="viridis", include_values=None, colorbar=True):
         """Draw.
 
-        Of more than 25 classes, colours go with the square root of the values.
+        With more than 25 classes, the colour scale is that of square roots.
 
         Parameters
         ----------
         ax : matplotlib Axes, or two with a `true_matrix`, default=None
-            None makes a figure that fits the number of classes.
+            None creates a figure whose size depends on the number of classes.
         cmap : str or matplotlib Colormap, default="viridis"
         include_values : bool, default=None
-            Write the values into the cells; None does up to 12 classes.
+            Whether to write the values into the cells; None does up to 12 classes.
         colorbar : bool, default=True
 
         Returns
         -------
         self
         """
-        import matplotlib.pyplot as plt
         from matplotlib.colors import PowerNorm
 
         panels = [("estimated", self.noise_matrix, self.interval)]
         if self.true_matrix is not None:
             panels.insert(0, ("true", self.true_matrix, None))
         n_classes = len(self.noise_matrix)
-        if ax is None:
-            side = 5.0 if n_classes <= 6 else min(9.0, 3.0 + 0.55 * n_classes)
-            _, ax = plt.subplots(
-                1,
-                len(panels),
-                figsize=(side * len(panels) + 0.8, side),
-                layout="constrained",
-            )
-        axes = np.atleast_1d(ax)
-        if len(axes) != len(panels):
-            raise ValueError(f"ax must be {len(panels)} axes; got {len(axes)}.")
-        values = n_classes <= MOST_VALUES if include_values is None else include_values
+        side = 5.0 if n_classes <= 6 else min(9.0, 3.0 + 0.55 * n_classes)
+        axes = get_axes(ax, len(panels), panel_size=(side, side), extra_width=0.8)
+        if include_values is None:
+            include_values = n_classes <= LIMITS.values
         top = max(float(matrix.max()) for _, matrix, _ in panels)
-        norm = PowerNorm(1 if n_classes <= MOST_LINEAR else 0.5, vmin=0, vmax=top)
+        norm = PowerNorm(1 if n_classes <= LIMITS.linear else 0.5, vmin=0, vmax=top)
         self.text_ = []
         for axis, (title, matrix, interval) in zip(axes, panels, strict=True):
             image = axis.imshow(matrix, cmap=cmap, norm=norm)
-            if values:
+            if include_values:
                 self._write(axis, image, matrix, interval)
             self._name(axis)
             if len(panels) > 1:
@@ -204,35 +202,25 @@ class NoiseMatrixDisplay:
         return self
 
     def _write(self, axis, image, matrix, interval):
-        size = max(6.0, 12.0 - 0.35 * len(matrix))
+        size = max(6.0, 12.0 - 0.35 * len(matrix)) * (1 if interval is None else 0.95)
         for (j, i), value in np.ndenumerate(matrix):
-            text = f"{value:.2f}".removeprefix("0")
-            if interval is not None:
-                low, high = (f"{v:.2f}".removeprefix("0") for v in interval[:, j, i])
-                text += f"\n{low}–{high}"
+            bounds = [] if interval is None else interval[:, j, i]
+            text, *bounds = (f"{v:.2f}".removeprefix("0") for v in (value, *bounds))
+            if bounds:
+                text += "\n" + "–".join(bounds)
             red, green, blue, _ = image.cmap(image.norm(value))
-            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
-            color = "white" if dark else "black"
-            self.text_.append(
-                axis.text(
-                    i,
-                    j,
-                    text,
-                    ha="center",
-                    va="center",
-                    color=color,
-                    fontsize=size if interval is None else 0.95 * size,
-                )
-            )
+            # Luma of ITU-R BT.601.
+            is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
+            color = "white" if is_dark else "black"
+            style = {"ha": "center", "va": "center", "color": color, "fontsize": size}
+            self.text_.append(axis.text(i, j, text, **style))
 
     def _name(self, axis):
         n_classes = len(self.noise_matrix)
-        names = self.display_labels
-        names = range(n_classes) if names is None else names
-        shown = np.arange(0, n_classes, -(-n_classes // MOST_NAMES))
+        names = range(n_classes) if self.display_labels is None else self.display_labels
+        shown = np.arange(0, n_classes, -(-n_classes // LIMITS.names))
         labels = [str(list(names)[k]) for k in shown]
-        long = max(map(len, labels)) > 2
-        axis.set_xticks(shown, labels, rotation=90 if long else 0)
+        rotation = 90 if max(map(len, labels)) > 2 else 0
+        axis.set_xticks(shown, labels, rotation=rotation)
         axis.set_yticks(shown, labels)
-        axis.set_xlabel("true label")
-        axis.set_ylabel("given label")
+        axis.set(xlabel="true label", ylabel="given label")

@@ -1,14 +1,12 @@
-"""What happened in training, epoch by epoch."""
+"""Losses, accuracies and the noise matrix by epoch."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
-from sklearn_noisy._training.between_epochs import BestEpoch
+from sklearn_noisy._training.callbacks import BestEpoch
 from sklearn_noisy.inspection._style import GREY, INSIDE, get_axes, line_styles
-from sklearn_noisy.noise import check_noise_matrix, in_class_order
-
-__all__ = ["TrainingDisplay"]
+from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
 LOSSES = ("train_loss", "valid_loss")
 
@@ -18,46 +16,50 @@ NAMES = {
     "valid_acc": "validation rows, given labels",
 }
 
-# Of few epochs, every one gets a dot: a net that trained for one would have no line.
-MOST_DOTS = 40
+# Up to this number of epochs, each has a dot; a single epoch would have no line.
+MAX_DOTS = 40
 
 WARM_UP = {"color": "#E3E3E3", "linewidth": 0}
 SWITCH = {"color": GREY, "linewidth": 1.0}
 NEW_NET = {"color": "black", "linestyle": ":"}
 KEPT = {"color": "black", "linestyle": "--", "linewidth": 1.0}
+STAR = {"color": "k", "marker": "*", "markersize": 11, "linestyle": "", "zorder": 3}
+
+# A legend to the right of the axes.
+BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "frameon": False}
 
 
 class TrainingDisplay:
     """Losses, accuracies and the noise matrix by epoch.
 
-    Use :meth:`from_estimator`. A dashed line marks the epoch whose weights were kept;
-    grey epochs are those that cross-entropy trained before a robust loss came on (or
-    after it lost a class); dotted lines are where another net begins.
+    Use :meth:`from_estimator`. A dashed line marks the epoch whose weights were kept.
+    Grey epochs were trained with cross-entropy, before the robust loss or after it had
+    lost a class. Dotted lines mark the first epoch of another net.
 
     Parameters
     ----------
     history : list of dict
-        A row for each epoch, with ``epoch``, ``train_loss``, and whatever else
-        skorch's history holds.
+        A row for each epoch, with ``epoch``, ``train_loss`` and the other columns of
+        skorch's history.
     kept_epoch : int
         Counted from 1.
     score : float, default=None
-        Accuracy of the fitted estimator on rows that were not in training.
+        Accuracy of the fitted estimator on other rows than those of training.
     matrix_error : ndarray of shape (n_matrices,), default=None
-        Distance of the noise matrix on its way.
+        Distance of the noise matrix from the reference, by epoch.
     matrix_reference : {"last", "true"}, default="last"
-        From what the distance is.
+        Reference of `matrix_error`: the final matrix or the true one.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
     ax_ : ndarray of matplotlib Axes
-        The loss; the accuracy, if there is any; the noise matrix, if there is one.
+        The loss, the accuracy and the noise matrix; the last two only if available.
     lines_ : dict of str to matplotlib Line2D
-        By column of the history; ``"matrix"`` is the distance of the noise matrix.
-        NaN separates one net from the next.
+        Lines by column of the history; ``"matrix"`` is the distance of the noise
+        matrix. NaN separates the values of one net from those of the next.
     switch_epoch_ : int or None
-        First epoch of the robust loss, if it did not train from the beginning.
+        First epoch of the robust loss; None if it is the first epoch, or there is none.
     """
 
     def __init__(
@@ -81,23 +83,23 @@ class TrainingDisplay:
     ):
         r"""Draw the training of a fitted classifier.
 
-        What the history does not know, :class:`sklearn_noisy.callbacks.EpochAccuracy`
-        records: the accuracy on clean rows, say.
+        :class:`sklearn_noisy.callbacks.EpochAccuracy` adds further accuracies to the
+        history, such as that on clean rows.
 
         Parameters
         ----------
         estimator : RobustLossClassifier or NoiseAdaptedClassifier
             Fitted.
         X : array-like of shape (n_samples, ...), default=None
-            Rows to score the fitted classifier on, drawn as a star at the epoch that
-            was kept.
+            Rows to score the fitted classifier on; the score is drawn as a star at the
+            epoch that was kept.
         y : array-like of shape (n_samples,), default=None
             Their labels.
         true_matrix : array-like or DataFrame of shape (n_classes, n_classes), \
                 default=None
-            The distance of the noise matrix from it is drawn,
-            :math:`\sum_{ji} |Q_{ji} - \hat Q_{ji}| / K`; None draws that from the
-            matrix in the end.
+            Reference of the distance of the noise matrix,
+            :math:`\sum_{ji} |Q_{ji} - \hat Q_{ji}| / K`. None takes the final noise
+            matrix.
         ax : array-like of matplotlib Axes, default=None
         **plot_params
             For :meth:`plot`.
@@ -109,12 +111,12 @@ class TrainingDisplay:
         Raises
         ------
         TypeError
-            If `estimator` is no classifier of this package.
+            If `estimator` is not a classifier of this package.
         NotFittedError
-            If it is not fitted.
+            If `estimator` is not fitted.
         ValueError
-            If only one of `X` and `y` is given, or a `true_matrix` for a classifier
-            that has no noise matrix.
+            If only one of `X` and `y` is given, or if `true_matrix` is given and the
+            classifier has no noise matrix.
         """
         if not isinstance(estimator, BaseNoisyLabelClassifier):
             raise TypeError(
@@ -141,7 +143,7 @@ class TrainingDisplay:
         Parameters
         ----------
         ax : array-like of matplotlib Axes, default=None
-            As many as ``ax_`` would have; None makes a figure.
+            The axes of ``ax_``; None creates a figure.
 
         Returns
         -------
@@ -150,56 +152,46 @@ class TrainingDisplay:
         Raises
         ------
         ValueError
-            If `ax` are not as many.
+            If `ax` has a different number of axes than ``ax_``.
         """
         accuracies = self._columns(lambda name: name.endswith("_acc"))
         has_accuracy = bool(accuracies) or self.score is not None
         n_axes = 1 + has_accuracy + (self.matrix_error is not None)
-        # Below each other, so that an epoch is at the same place in all.
+        # One column, so that an epoch has the same position in all axes.
         axes = get_axes(ax, n_axes, n_columns=1, panel_size=(8.6, 2.6))
         self.lines_ = {}
         self._draw_history(axes[0], self._columns(LOSSES.__contains__), "loss")
         if has_accuracy:
             self._draw_history(axes[1], accuracies, "accuracy")
             if self.score is not None:
-                axes[1].plot(
-                    self.kept_epoch,
-                    self.score,
-                    **{"color": "black", "marker": "*", "markersize": 11},
-                    linestyle="none",
-                    label="kept net on X, y",
-                    zorder=3,
-                )
+                label = "kept net on X, y"
+                axes[1].plot(self.kept_epoch, self.score, **STAR, label=label)
         if self.matrix_error is not None:
             self._draw_matrix(axes[-1])
         self.switch_epoch_ = self._switch_epoch()
         for axis in axes[: 1 + has_accuracy]:
             self._mark(axis, names=axis is axes[0])
-        legend = INSIDE
-        if ax is None:
-            beside = (1.01, 1)
-            legend = {"loc": "upper left", "bbox_to_anchor": beside, "frameon": False}
         for axis in axes:
             axis.xaxis.get_major_locator().set_params(integer=True)
-            axis.legend(handlelength=2.6, **legend)
+            axis.legend(handlelength=2.6, **(BESIDE if ax is None else INSIDE))
         self.figure_ = axes[0].figure
         self.ax_ = axes
         return self
 
     def _columns(self, wanted):
-        """Columns of the history, in the order in which they first occur."""
+        """Wanted columns of the history, in the order of their first values."""
         names = dict.fromkeys(name for row in self.history for name in row)
         return [name for name in names if wanted(name)]
 
     def _starts(self):
-        """Indices of the first epochs of the second net and those after it."""
+        """Indices of the first epoch of every net except the first."""
         rounds = [row.get("round") for row in self.history]
         return [k for k in range(1, len(rounds)) if rounds[k] != rounds[k - 1]]
 
     def _draw_history(self, axis, columns, label):
         starts = self._starts()
         epochs = np.arange(1.0, len(self.history) + 1)
-        marker = "." if len(self.history) <= MOST_DOTS else None
+        marker = "." if len(self.history) <= MAX_DOTS else None
         for name, style in zip(columns, line_styles(len(columns)), strict=True):
             values = [row.get(name, np.nan) for row in self.history]
             (self.lines_[name],) = axis.plot(
@@ -213,7 +205,7 @@ class TrainingDisplay:
 
     def _draw_matrix(self, axis):
         label = {
-            "last": r"distance from the matrix in the end",
+            "last": r"distance from the final matrix",
             "true": r"distance from the true matrix",
         }[self.matrix_reference]
         (self.lines_["matrix"],) = axis.plot(
@@ -230,7 +222,8 @@ class TrainingDisplay:
         return None if all(robust) or not any(robust) else robust.index(True) + 1
 
     def _mark(self, axis, names):
-        """Mark what the epochs are; `names` puts it into the legend."""
+        """Mark warm-up, switch, new nets and kept epoch; `names` also in the legend."""
+        warm_up = _runs([not row.get("robust", True) for row in self.history])
         marks = [
             (
                 axis.axvspan,
@@ -238,7 +231,7 @@ class TrainingDisplay:
                 WARM_UP,
                 "epochs of cross-entropy",
             )
-            for first, last in _runs([not r.get("robust", True) for r in self.history])
+            for first, last in warm_up
         ]
         if self.switch_epoch_ is not None:
             label = f"robust loss from epoch {self.switch_epoch_}"
@@ -250,8 +243,8 @@ class TrainingDisplay:
         label = f"kept: epoch {self.kept_epoch}"
         marks.append((axis.axvline, (self.kept_epoch,), KEPT, label))
         named = set() if names else {label for *_, label in marks}
-        for draw, place, style, label in marks:
-            draw(*place, **style, label=None if label in named else label)
+        for draw, position, style, label in marks:
+            draw(*position, **style, label=None if label in named else label)
             named.add(label)
 
 
@@ -262,7 +255,7 @@ def _runs(flags):
 
 
 def _kept_epoch(net):
-    """Epoch whose weights the net has: the best on validation rows, or the last."""
+    """Epoch of the net's weights: the best one on validation rows, or the last."""
     for _, callback in net.callbacks_:
         if isinstance(callback, BestEpoch) and callback.best_epoch_ is not None:
             return callback.best_epoch_
@@ -273,7 +266,7 @@ def _matrix_error(estimator, true_matrix):
     path = getattr(estimator, "noise_matrix_path_", None)
     if true_matrix is None:
         if path is None or len(path) == 1:
-            return None  # nothing moved
+            return None
         reference = path[-1]
     elif not hasattr(estimator, "noise_matrix_"):
         raise ValueError(

@@ -1,13 +1,13 @@
-r"""Losses for training on labels some of which are wrong.
+r"""Loss functions for training with wrong labels.
 
 Every loss is an ``nn.Module`` that maps logits of shape ``(n, K)`` and targets
-to one value per sample, shape ``(n,)``; weighting and averaging are the
-caller's. Targets are class indices ``(n,)`` (int64) or soft targets ``(n, K)``,
-for which the value is :math:`\sum_k t_k\,\ell(k, p)`.
+to one value per sample, shape ``(n,)``. The caller weights and averages them.
+Targets are class indices ``(n,)`` (int64) or soft targets ``(n, K)``, for which the
+value is :math:`\sum_k t_k\,\ell(k, p)`.
 
 Throughout, :math:`p = \mathrm{softmax}(\text{logits})`, :math:`t` is the given
-label and :math:`K` the number of classes. The losses work with
-:math:`\log p`, never with :math:`p` alone: :math:`p^\gamma` is
+label and :math:`K` the number of classes. The losses are computed from
+:math:`\log p`, never from :math:`p` alone: :math:`p^\gamma` is
 ``exp(γ log p)``, whose gradient stays finite at :math:`p = 0`.
 """
 

@@ -1,20 +1,18 @@
-"""What all losses share."""
+"""The base class of the losses, and the softmax that they use."""
 
 import inspect
-import math
-from numbers import Real
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["BaseLoss", "check_number", "log_softmax"]
+__all__ = ["BaseLoss", "log_softmax"]
 
 
-def log_softmax(logits):
-    """Logarithm of the softmax, in float32 at least.
+def log_softmax(logits: Tensor) -> Tensor:
+    """Logarithm of the softmax, in float32 or higher precision.
 
-    Half precision has 8 or 11 bits: not enough for a logarithm whose
-    differences are the gradient.
+    bfloat16 and float16 have significands of 8 and 11 bits, too few for the
+    differences of logarithms that make up the gradient.
 
     Parameters
     ----------
@@ -28,30 +26,13 @@ def log_softmax(logits):
     return torch.log_softmax(logits, dim=-1, dtype=dtype)
 
 
-def check_number(name, value, low, high=math.inf, *, closed="left"):
-    """Return `value` as a float, or say which argument is out of its range."""
-    bounds = {
-        "left": f"[{low}, {high})",
-        "right": f"({low}, {high}]",
-        "neither": f"({low}, {high})",
-        "both": f"[{low}, {high}]",
-    }[closed]
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number in {bounds}, got {value!r}.")
-    above = value >= low if closed in ("left", "both") else value > low
-    below = value <= high if closed in ("right", "both") else value < high
-    if not (above and below):
-        raise ValueError(f"{name} must be in {bounds}, got {value!r}.")
-    return float(value)
-
-
 class BaseLoss(nn.Module):
-    r"""What all losses share: the target's form and the domain.
+    r"""Base class: hard and soft targets, computed from log-probabilities.
 
-    A subclass says what the loss of one label is, in :meth:`label_loss`.
+    A subclass defines the loss of a single label in :meth:`label_loss`.
     """
 
-    def forward(self, logits, targets):
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of each sample.
 
         Parameters
@@ -70,21 +51,21 @@ class BaseLoss(nn.Module):
             return self.label_loss(log_p_label, log_p).squeeze(1)
         return (targets * self.label_loss(log_p, log_p)).sum(dim=1)
 
-    def extra_repr(self):
-        """Parameters, for the representation."""
+    def extra_repr(self) -> str:
+        """Parameters of the loss, as ``repr`` shows them."""
         names = inspect.signature(type(self)).parameters
         return ", ".join(
             f"{name}={getattr(self, name)!r}" for name in names if hasattr(self, name)
         )
 
-    def label_loss(self, log_p_label, log_p):
+    def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         r"""Loss :math:`\ell(k, p)` of the labels in the columns.
 
         Parameters
         ----------
         log_p_label : tensor of shape (n_samples, m)
-            :math:`\log p_k` of the labels that are asked for: one column for
-            hard targets, all K for soft ones.
+            :math:`\log p_k` of the labels to evaluate: one column for hard
+            targets, all K columns for soft ones.
         log_p : tensor of shape (n_samples, n_classes)
             :math:`\log p` of all classes.
 
@@ -94,24 +75,26 @@ class BaseLoss(nn.Module):
         """
         raise NotImplementedError
 
-    def stall_probability(self, n_classes):
-        """Largest p of the given label at which a row no longer learns it.
+    def stall_probability(self, n_classes: int) -> float:
+        """Probability of the given label below which a row is not learned.
 
-        Below it the gradient is zero or points away from the label, so a
-        class whose rows all lie there can die. Zero for a loss that has no
-        such region.
+        Below it the gradient is zero or points away from the label. If all rows
+        of a class lie there, the net can lose that class. Zero means that the
+        loss has no such region.
         """
         return 0.0
 
-    def known_probability(self, n_classes):
-        """Probability that says: the net knows this class, the loss may come on.
+    def known_probability(self, n_classes: int) -> float:
+        """Probability from which on the net counts as knowing a class.
 
-        It is compared with the upper quartile, over the rows that are given a
-        class, of the probability of that class (doc/losses.md tells how it was
-        chosen). Zero: the loss may come on at any time.
+        The schedule switches from cross-entropy to this loss when every class is
+        known. It compares this number with the upper quartile of the probability
+        of the given label, over the rows with that label; doc/losses.md describes
+        how the number was chosen. Zero means that the loss can be used from the
+        first epoch on.
         """
         return 0.0
 
-    def safe_at_start(self, n_classes):
-        """Whether an untrained net, which gives every class 1/K, loses none."""
+    def safe_at_start(self, n_classes: int) -> bool:
+        """Whether an untrained net, which predicts 1/K, loses no class."""
         return True

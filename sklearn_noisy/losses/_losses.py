@@ -4,44 +4,35 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from sklearn_noisy.losses._base import BaseLoss, check_number
+from sklearn_noisy._validation import check_real
+from sklearn_noisy.losses._base import BaseLoss
 
-__all__ = [
-    "BlurryLoss",
-    "ClippedLoss",
-    "CrossEntropyLoss",
-    "FocalLoss",
-    "GeneralizedCrossEntropyLoss",
-    "LabelSmoothingLoss",
-    "MeanAbsoluteErrorLoss",
-    "NormalizedCrossEntropyReverseLoss",
-    "PiecewiseZeroLoss",
-    "SymmetricCrossEntropyLoss",
-    "SymmetricNoiseLoss",
-    "UniformMixingLoss",
-    "safe_blurry_gamma",
-]
+
+def _check_fraction(value: float, name: str) -> float:
+    return check_real(value, name, min_val=0, max_val=1, include_boundaries="left")
 
 
 class CrossEntropyLoss(BaseLoss):
-    r"""Cross-entropy :math:`-\log p_t`: the yardstick, not robust."""
+    r"""Cross-entropy :math:`-\log p_t`: the reference, not robust."""
 
-    def forward(self, logits, targets):
-        if targets.ndim == 1:  # torch's, softmax and all in one
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if targets.ndim == 1:  # torch fuses softmax, logarithm and selection
             dtype = torch.promote_types(logits.dtype, torch.float32)
             return cross_entropy(logits.to(dtype), targets, reduction="none")
         return super().forward(logits, targets)
 
-    def label_loss(self, log_p_label, log_p):
+    def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         return -log_p_label
 
 
 class FocalLoss(BaseLoss):
     r"""Focal loss :math:`-(1 - p_t)^\gamma \log p_t`.
 
-    It turns towards the hard rows [1]_, which are also the mislabelled ones.
+    It gives more weight to hard rows [1]_. Mislabelled rows are hard rows, so
     [2]_ uses it as the opposite of a robust loss.
 
     Parameters
@@ -56,36 +47,36 @@ class FocalLoss(BaseLoss):
        presence of label errors".
     """
 
-    def __init__(self, gamma=2.0):
+    def __init__(self, gamma: float = 2.0) -> None:
         super().__init__()
-        self.gamma = check_number("gamma", gamma, 0)
+        self.gamma = check_real(gamma, "gamma", min_val=0)
 
-    def label_loss(self, log_p_label, log_p):
+    def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         if self.gamma == 0:
             return -log_p_label
-        # Without the clamp p = 1 has gradient inf · 0 for 0 < gamma < 1.
+        # For 0 < gamma < 1 the gradient at p = 1 would be inf · 0 without the clamp.
         tiny = torch.finfo(log_p_label.dtype).tiny
         one_minus_p = (-torch.expm1(log_p_label)).clamp_min(tiny)
         return -one_minus_p.pow(self.gamma) * log_p_label
 
 
 class _StallingLoss(BaseLoss):
-    """A loss without a gradient below some probability of the label."""
+    """A loss whose gradient vanishes where the label's probability is small."""
 
-    def known_probability(self, n_classes):
+    def known_probability(self, n_classes: int) -> float:
         stall = self.stall_probability(n_classes)
         return min(2 * stall, (1 + stall) / 2)
 
-    def safe_at_start(self, n_classes):
+    def safe_at_start(self, n_classes: int) -> bool:
         return self.stall_probability(n_classes) <= 0.5 / n_classes
 
 
-def safe_blurry_gamma(n_classes):
-    r"""Exponent of the blurry loss that no class dies of at the start.
+def safe_blurry_gamma(n_classes: int) -> float:
+    r"""Exponent of the blurry loss with which an untrained net loses no class.
 
     The gradient of :math:`-p^\gamma\log p` vanishes at
-    :math:`e^{-1/\gamma}`. An untrained net gives every class about
-    :math:`1/K`; this exponent puts that point at a sixth of it: .40 for 2
+    :math:`p = e^{-1/\gamma}`. An untrained net predicts about :math:`1/K` for every
+    class. This exponent puts the vanishing point at :math:`1/(6K)`; it is .40 for 2
     classes, .24 for 10, .16 for 100.
 
     Parameters
@@ -103,12 +94,13 @@ def safe_blurry_gamma(n_classes):
 class BlurryLoss(_StallingLoss):
     r"""Blurry loss :math:`-p_t^\gamma \log p_t`, with a floor.
 
-    It turns away from the rows that the net finds unlikely [1]_. As published, it
-    has its maximum :math:`1/(e\gamma)` at :math:`p_t = e^{-1/\gamma}` and
-    falls to 0 below: such a row is pushed *away* from its label, for ever, and
-    a net can lower its loss by finding every label impossible. The maximum is
-    therefore kept below that point: the loss is monotone, its slope has no
-    jump, and rows there are left alone. ``floor=0`` is the published form.
+    It gives less weight to rows whose label the net finds unlikely [1]_. The
+    published form has its maximum :math:`1/(e\gamma)` at
+    :math:`p_t = e^{-1/\gamma}` and falls to 0 below. There, training pushes a row
+    *away* from its label, and a net can lower its loss by making every label
+    impossible. The loss therefore keeps its maximum below that point: it is
+    monotone, its slope is continuous, and rows there have no gradient. ``floor=0``
+    is the published form.
 
     With :math:`p^\gamma` held constant it would have exactly the gradient of
     :class:`GeneralizedCrossEntropyLoss` with :math:`q = \gamma`.
@@ -128,63 +120,64 @@ class BlurryLoss(_StallingLoss):
        presence of label errors".
     """
 
-    def __init__(self, gamma=None, floor=None):
+    def __init__(self, gamma: float | None = None, floor: float | None = None) -> None:
         super().__init__()
-        self.gamma = None if gamma is None else check_number("gamma", gamma, 0)
-        self.floor = None if floor is None else check_number("floor", floor, 0, 1)
+        self.gamma = None if gamma is None else check_real(gamma, "gamma", min_val=0)
+        self.floor = None if floor is None else _check_fraction(floor, "floor")
 
-    def _gamma(self, n_classes):
+    def _gamma(self, n_classes: int) -> float:
         return safe_blurry_gamma(n_classes) if self.gamma is None else self.gamma
 
-    def _reversal(self, n_classes):
+    def _reversal(self, n_classes: int) -> float:
+        """Probability below which the published loss pushes away from the label."""
         gamma = self._gamma(n_classes)
         return math.exp(-1.0 / gamma) if gamma > 0 else 0.0
 
-    def _floor(self, n_classes):
+    def _floor(self, n_classes: int) -> float:
         return self._reversal(n_classes) if self.floor is None else self.floor
 
-    def label_loss(self, log_p_label, log_p):
+    def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         n_classes = log_p.shape[1]
         floor = self._floor(n_classes)
         if floor > 0:
             log_p_label = log_p_label.clamp_min(math.log(floor))
         return -torch.exp(self._gamma(n_classes) * log_p_label) * log_p_label
 
-    def stall_probability(self, n_classes):
+    def stall_probability(self, n_classes: int) -> float:
         return max(self._reversal(n_classes), self._floor(n_classes))
 
-    def _pushes_away(self, n_classes):
+    def _pushes_away(self, n_classes: int) -> bool:
         return self._floor(n_classes) < self._reversal(n_classes)
 
-    def known_probability(self, n_classes):
-        # The gradient is 1 + γ log p times that of p^γ held constant: at the
-        # square root of the reversal point this factor is 1/2, at the fourth
-        # root 3/4. The factor of a row that is pushed away grows without end.
+    def known_probability(self, n_classes: int) -> float:
+        # The gradient is 1 + γ log p times the gradient with p^γ held constant. At
+        # the square root of the reversal point this factor is 1/2, at the fourth
+        # root 3/4. For a row that is pushed away, the factor is unbounded.
         power = 0.25 if self._pushes_away(n_classes) else 0.5
         needed = self._reversal(n_classes) ** power
         return max(needed, super().known_probability(n_classes))
 
-    def safe_at_start(self, n_classes):
-        # Closer to 1/K than this, digits lose classes (doc/losses.md).
+    def safe_at_start(self, n_classes: int) -> bool:
+        # Larger factors lose classes on digits (doc/losses.md).
         margin = 0.1 if self._pushes_away(n_classes) else 0.2
         return self.stall_probability(n_classes) <= margin / n_classes
 
 
 class _CutOffLoss(_StallingLoss):
-    """A loss without a gradient below a cut-off `c`."""
+    """A loss whose gradient is zero below a cut-off `c`."""
 
-    def __init__(self, c=0.05):
+    def __init__(self, c: float = 0.05) -> None:
         super().__init__()
-        self.c = check_number("c", c, 0, 1, closed="neither")
+        self.c = check_real(c, "c", min_val=0, max_val=1, include_boundaries="neither")
 
-    def stall_probability(self, n_classes):
+    def stall_probability(self, n_classes: int) -> float:
         return self.c
 
 
 class PiecewiseZeroLoss(_CutOffLoss):
     r"""Cross-entropy where :math:`p_t > c`, zero elsewhere.
 
-    Rows whose label the net finds less likely than `c` are left out [1]_.
+    Rows whose label has a probability of `c` or less do not count [1]_.
 
     Parameters
     ----------
@@ -197,15 +190,15 @@ class PiecewiseZeroLoss(_CutOffLoss):
        presence of label errors".
     """
 
-    def label_loss(self, log_p_label, log_p):
+    def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         return torch.where(log_p_label > math.log(self.c), -log_p_label, 0.0)
 
 
 class ClippedLoss(_CutOffLoss):
     r"""Cross-entropy cut off at the top: :math:`\min(-\log p_t, -\log c)`.
 
-    Its gradient is that of :class:`PiecewiseZeroLoss` with the same `c`; its
-    value is continuous.
+    It has the gradient of :class:`PiecewiseZeroLoss` with the same `c`, but is
+    continuous.
 
     Parameters
     ----------
@@ -213,7 +206,7 @@ class ClippedLoss(_CutOffLoss):
         Cut-off, a probability.
     """
 
-    def label_loss(self, log_p_label, log_p):
+    def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         cut = math.log(self.c)
         return torch.where(log_p_label > cut, -log_p_label, -cut)
 
@@ -222,9 +215,9 @@ class UniformMixingLoss(BaseLoss):
     r"""Cross-entropy of the prediction mixed with the uniform distribution.
 
     :math:`-\log\left((1 - \varepsilon) p_t + \varepsilon / K\right)` [1]_: the
-    likelihood of a given label, of which a fraction :math:`\varepsilon` was
-    redrawn over all K classes. It is bounded by :math:`\log(K/\varepsilon)`,
-    and it is the noise layer with
+    negative log-likelihood of the given label if a fraction :math:`\varepsilon` of
+    the labels was redrawn uniformly over all K classes. It is bounded by
+    :math:`\log(K/\varepsilon)`, and equals the noise layer with
     :math:`Q = (1-\varepsilon) I + \varepsilon/K\,11^\top`.
 
     Parameters
@@ -240,14 +233,14 @@ class UniformMixingLoss(BaseLoss):
        distribution.
     """
 
-    def __init__(self, noise_rate=0.3):
+    def __init__(self, noise_rate: float = 0.3) -> None:
         super().__init__()
-        self.noise_rate = check_number("noise_rate", noise_rate, 0, 1)
+        self.noise_rate = _check_fraction(noise_rate, "noise_rate")
 
-    def _mixing_rate(self, n_classes):
+    def _mixing_rate(self, n_classes: int) -> float:
         return self.noise_rate
 
-    def label_loss(self, log_p_label, log_p):
+    def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         n_classes = log_p.shape[1]
         eps = self._mixing_rate(n_classes)
         if eps == 0:
@@ -257,7 +250,7 @@ class UniformMixingLoss(BaseLoss):
 
 
 class SymmetricNoiseLoss(UniformMixingLoss):
-    r"""Uniform mixing for labels that never flip to themselves.
+    r"""Uniform mixing, with the noise rate counted in wrong labels.
 
     :math:`-\log\left((1-\rho)p_t + \frac{\rho}{K-1}(1-p_t)\right)`, that is,
     :class:`UniformMixingLoss` with :math:`\varepsilon = \rho K/(K-1)`.
@@ -268,14 +261,14 @@ class SymmetricNoiseLoss(UniformMixingLoss):
         :math:`\rho`, the fraction of labels that are wrong.
     """
 
-    def _mixing_rate(self, n_classes):
+    def _mixing_rate(self, n_classes: int) -> float:
         eps = self.noise_rate * n_classes / (n_classes - 1)
         if eps >= 1:
             raise ValueError(
                 f"noise_rate={self.noise_rate} of symmetric_noise must be below "
                 f"(K - 1) / K = {(n_classes - 1) / n_classes:.3g} for "
-                f"{n_classes} classes: from there on the given labels say "
-                "nothing about the true ones."
+                f"{n_classes} classes: at that rate the given labels carry no "
+                "information about the true ones."
             )
         return eps
 
@@ -283,9 +276,9 @@ class SymmetricNoiseLoss(UniformMixingLoss):
 class LabelSmoothingLoss(BaseLoss):
     r"""Cross-entropy with a smoothed target.
 
-    :math:`-(1-\varepsilon)\log p_t - \varepsilon \sum_k \pi_k \log p_k` [1]_. The
-    same matrix as in :class:`UniformMixingLoss`, but on the target: nothing
-    is bounded.
+    :math:`-(1-\varepsilon)\log p_t - \varepsilon \sum_k \pi_k \log p_k` [1]_. It
+    applies the matrix of :class:`UniformMixingLoss` to the target instead of the
+    prediction, and is unbounded.
 
     Parameters
     ----------
@@ -300,21 +293,14 @@ class LabelSmoothingLoss(BaseLoss):
        vision", CVPR 2016.
     """
 
-    def __init__(self, noise_rate=0.1, prior=None):
-        super().__init__()
-        self.noise_rate = check_number("noise_rate", noise_rate, 0, 1)
-        if prior is not None:
-            prior = np.asarray(prior, dtype=np.float64)
-            is_distribution = (prior >= 0).all() and abs(prior.sum() - 1) <= 1e-6
-            if prior.ndim != 1 or not is_distribution:
-                raise ValueError(
-                    "prior must be a vector of non-negative numbers that sum to "
-                    f"1, got {prior!r}."
-                )
-            prior = torch.from_numpy(prior)
-        self.register_buffer("prior", prior)
+    prior: Tensor | None
 
-    def label_loss(self, log_p_label, log_p):
+    def __init__(self, noise_rate: float = 0.1, prior: ArrayLike | None = None) -> None:
+        super().__init__()
+        self.noise_rate = _check_fraction(noise_rate, "noise_rate")
+        self.register_buffer("prior", None if prior is None else _check_prior(prior))
+
+    def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         n_classes = log_p.shape[1]
         if self.prior is None:
             smooth = log_p.mean(dim=1, keepdim=True)
@@ -327,11 +313,22 @@ class LabelSmoothingLoss(BaseLoss):
         return -(1 - self.noise_rate) * log_p_label - self.noise_rate * smooth
 
 
+def _check_prior(prior: ArrayLike) -> Tensor:
+    prior = np.asarray(prior, dtype=np.float64)
+    is_distribution = (prior >= 0).all() and abs(prior.sum() - 1) <= 1e-6
+    if prior.ndim != 1 or not is_distribution:
+        raise ValueError(
+            "prior must be a vector of non-negative numbers that sum to 1, "
+            f"got {prior!r}."
+        )
+    return torch.from_numpy(prior)
+
+
 class GeneralizedCrossEntropyLoss(BaseLoss):
     r"""Generalized cross-entropy :math:`(1 - p_t^q) / q`.
 
-    After [1]_, between cross-entropy (:math:`q \to 0`) and half the mean absolute error
-    (:math:`q = 1`).
+    It interpolates between cross-entropy (:math:`q \to 0`) and half the mean absolute
+    error (:math:`q = 1`) [1]_.
 
     Parameters
     ----------
@@ -344,11 +341,11 @@ class GeneralizedCrossEntropyLoss(BaseLoss):
        neural networks with noisy labels", NeurIPS 2018.
     """
 
-    def __init__(self, q=0.7):
+    def __init__(self, q: float = 0.7) -> None:
         super().__init__()
-        self.q = check_number("q", q, 0, 1, closed="both")
+        self.q = check_real(q, "q", min_val=0, max_val=1)
 
-    def label_loss(self, log_p_label, log_p):
+    def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         if self.q == 0:
             return -log_p_label
         return -torch.expm1(self.q * log_p_label) / self.q
@@ -357,8 +354,8 @@ class GeneralizedCrossEntropyLoss(BaseLoss):
 class MeanAbsoluteErrorLoss(BaseLoss):
     r"""Mean absolute error :math:`\sum_k |p_k - [k = t]| = 2(1 - p_t)`.
 
-    Unmoved by symmetric noise, in the limit of infinite data [1]_; slow to learn
-    when there are many classes.
+    In the limit of infinite data, symmetric noise does not change its minimiser [1]_.
+    Training is slow with many classes.
 
     References
     ----------
@@ -366,7 +363,7 @@ class MeanAbsoluteErrorLoss(BaseLoss):
        for deep neural networks", AAAI 2017.
     """
 
-    def label_loss(self, log_p_label, log_p):
+    def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         return -2 * torch.expm1(log_p_label)
 
 
@@ -374,7 +371,7 @@ class SymmetricCrossEntropyLoss(BaseLoss):
     r"""Cross-entropy plus reverse cross-entropy.
 
     :math:`-\alpha\log p_t - \beta A (1 - p_t)` [1]_; the second term is
-    :math:`-\sum_k p_k \log [k = t]` with :math:`\log 0` put to `A`.
+    :math:`-\sum_k p_k \log [k = t]` with :math:`\log 0` replaced by `A`.
 
     Parameters
     ----------
@@ -383,7 +380,7 @@ class SymmetricCrossEntropyLoss(BaseLoss):
     beta : float >= 0, default=1
         Weight of reverse cross-entropy.
     A : float < 0, default=-4
-        What stands for log 0.
+        Value used for :math:`\log 0`.
 
     References
     ----------
@@ -391,22 +388,22 @@ class SymmetricCrossEntropyLoss(BaseLoss):
        labels", ICCV 2019.
     """
 
-    def __init__(self, alpha=0.1, beta=1.0, A=-4.0):
+    def __init__(self, alpha: float = 0.1, beta: float = 1.0, A: float = -4.0) -> None:
         super().__init__()
-        self.alpha = check_number("alpha", alpha, 0)
-        self.beta = check_number("beta", beta, 0)
-        self.A = check_number("A", A, -math.inf, 0, closed="neither")
+        self.alpha = check_real(alpha, "alpha", min_val=0)
+        self.beta = check_real(beta, "beta", min_val=0)
+        self.A = check_real(A, "A", max_val=0, include_boundaries="neither")
 
-    def label_loss(self, log_p_label, log_p):
+    def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         reverse = self.A * torch.expm1(log_p_label)
         return -self.alpha * log_p_label + self.beta * reverse
 
 
-class NormalizedCrossEntropyReverseLoss(BaseLoss):
+class NormalizedCrossEntropyReverseLoss(SymmetricCrossEntropyLoss):
     r"""Normalised cross-entropy plus reverse cross-entropy (NCE + RCE).
 
-    :math:`\alpha \frac{\log p_t}{\sum_k \log p_k} - \beta A (1 - p_t)`: an
-    active and a passive loss, each of which symmetric noise leaves unmoved [1]_.
+    :math:`\alpha \frac{\log p_t}{\sum_k \log p_k} - \beta A (1 - p_t)`: the sum of
+    an active and a passive loss, both robust to symmetric noise [1]_.
 
     Parameters
     ----------
@@ -415,7 +412,7 @@ class NormalizedCrossEntropyReverseLoss(BaseLoss):
     beta : float >= 0, default=1
         Weight of reverse cross-entropy.
     A : float < 0, default=-4
-        What stands for log 0.
+        Value used for :math:`\log 0`.
 
     References
     ----------
@@ -423,14 +420,11 @@ class NormalizedCrossEntropyReverseLoss(BaseLoss):
        labels", ICML 2020.
     """
 
-    def __init__(self, alpha=1.0, beta=1.0, A=-4.0):
-        super().__init__()
-        self.alpha = check_number("alpha", alpha, 0)
-        self.beta = check_number("beta", beta, 0)
-        self.A = check_number("A", A, -math.inf, 0, closed="neither")
+    def __init__(self, alpha: float = 1.0, beta: float = 1.0, A: float = -4.0) -> None:
+        super().__init__(alpha, beta, A)
 
-    def label_loss(self, log_p_label, log_p):
-        # sum_k log p_k <= -K log K: never near zero.
+    def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
+        # The denominator is at most -K log K, so it is never near zero.
         normalised = log_p_label / log_p.sum(dim=1, keepdim=True)
         reverse = self.A * torch.expm1(log_p_label)
         return self.alpha * normalised + self.beta * reverse

@@ -1,4 +1,4 @@
-"""Scores that allow for wrong labels, and what was found of them."""
+"""Scores corrected for label noise, and scores of found label errors and matrices."""
 
 from sklearn_noisy.metrics._label_errors import label_error_report
 from sklearn_noisy.metrics._noise_corrected import (

@@ -1,35 +1,33 @@
-"""Wrong labels that were found, against those that there are."""
+"""Found label errors compared with the true ones."""
 
 import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 
-__all__ = ["label_error_report"]
-
 
 def label_error_report(is_error_true, is_error_found):
-    """How well the wrong labels were found.
+    """Precision, recall and counts of found label errors.
 
     Parameters
     ----------
     is_error_true : bool array-like of shape (n_samples,)
         Whether each label is wrong.
     is_error_found : bool array-like of shape (n_samples,)
-        Whether each label was found to be wrong, such as the column
+        Whether each label was flagged as wrong, such as the column
         ``is_label_issue`` of :func:`sklearn_noisy.find_label_issues`.
 
     Returns
     -------
     dict
-        ``"precision"``, ``"recall"`` and ``"f1"`` (0 where nothing was found or
-        there was nothing to find), and the counts ``"n_errors"``, ``"n_found"``
-        and ``"n_correct"``: the last two are the total and the correct detections
-        of Figure 5 of [1]_.
+        ``"precision"``, ``"recall"`` and ``"f1"``, which are 0 if no label was flagged
+        or no label is wrong, and the counts ``"n_errors"``, ``"n_found"`` and
+        ``"n_correct"``. The last two are the total and the correct detections of
+        Figure 5 of [1]_.
 
     Raises
     ------
     ValueError
-        If one of them is no boolean mask, or they differ in length or, as Series, in
-        their index.
+        If an argument is not a boolean mask, or the two differ in length or, as
+        Series, in their index.
 
     References
     ----------
@@ -51,8 +49,8 @@ def label_error_report(is_error_true, is_error_found):
         indices[1]
     ):
         raise ValueError(
-            "is_error_true and is_error_found must be in the same order; their indices "
-            "differ. is_error_found.sort_index(), say."
+            "is_error_true and is_error_found must be in the same order, but their "
+            "indices differ. is_error_found.sort_index() undoes a sort."
         )
     if len(true) != len(found):
         raise ValueError(

@@ -1,9 +1,9 @@
-r"""Scores on noisy rows that are about the true labels.
+r"""Scores for true labels, computed from given labels and the noise matrix.
 
-With :math:`Q_{ji} = P(\text{given } j \mid \text{true } i)`, and labels that went wrong
-whatever else a row holds, a prediction k and a given label j are worth
-:math:`(Q^{-1})_{kj}`: its mean over what may become of the true label i is
-:math:`\sum_j (Q^{-1})_{kj} Q_{ji}`, which is 1 for k = i and 0 otherwise.
+Let :math:`Q_{ji} = P(\text{given } j \mid \text{true } i)`, and let the noise depend on
+the true label only. A row with prediction k and given label j scores
+:math:`(Q^{-1})_{kj}`. The expectation over the given labels of a row with true label i
+is :math:`\sum_j (Q^{-1})_{kj} Q_{ji}`, which is 1 for k = i and 0 otherwise.
 """
 
 import numpy as np
@@ -12,19 +12,13 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from sklearn_noisy._validation import check_sample_weight
-from sklearn_noisy.noise import (
+from sklearn_noisy._validation import check_sample_weight, label_codes
+from sklearn_noisy.noise._checks import (
     check_noise_matrix,
     check_probabilities,
     in_class_order,
     is_singular,
 )
-
-__all__ = [
-    "make_noise_corrected_scorer",
-    "noise_corrected_accuracy_score",
-    "noise_corrected_log_loss",
-]
 
 
 def noise_corrected_accuracy_score(
@@ -36,12 +30,13 @@ def noise_corrected_accuracy_score(
     sample_weight=None,
     return_standard_error=False,
 ):
-    r"""Accuracy on the true labels, estimated from given ones.
+    r"""Accuracy on the true labels, estimated from the given labels.
 
     The mean of :math:`(Q^{-1})_{kj}` over the rows, with k the prediction and j the
-    given label. It is unbiased for the accuracy on the true labels if labels went
-    wrong by Q, independently of the rest of the row, and if the predictions come from
-    a model that did not see these labels. A single estimate may lie outside [0, 1].
+    given label. It is an unbiased estimate of the accuracy on the true labels if the
+    given labels follow Q, independently of the rest of the row, and if the predictions
+    come from a model that did not see these labels. An estimate may lie outside
+    [0, 1].
 
     Parameters
     ----------
@@ -56,8 +51,8 @@ def noise_corrected_accuracy_score(
         else the sorted labels in `y_given` and `y_pred`.
     sample_weight : array-like of shape (n_samples,), default=None
     return_standard_error : bool, default=False
-        Also return the standard error, that of the mean of independent rows. It
-        grows with the inverse of the matrix: the more noise, the more rows it takes.
+        Also return the standard error, for independent rows. It is proportional to
+        the entries of the inverse matrix: more noise requires more rows.
 
     Returns
     -------
@@ -68,32 +63,33 @@ def noise_corrected_accuracy_score(
     Raises
     ------
     ValueError
-        If the labels and the matrix do not fit, or the matrix is singular.
+        If the labels do not fit the matrix, or the matrix is singular.
 
     See Also
     --------
-    noise_corrected_log_loss : Of probabilities; varies less.
+    noise_corrected_log_loss : Score of probabilities, with less variance.
 
     Examples
     --------
     >>> from sklearn_noisy.metrics import noise_corrected_accuracy_score
     >>> Q = [[0.8, 0.2], [0.2, 0.8]]
     >>> y_pred = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
-    >>> y_given = [0, 0, 0, 0, 1, 1, 1, 1, 1, 0]  # 80 % agree: as many as for the truth
+    >>> y_given = [0, 0, 0, 0, 1, 1, 1, 1, 1, 0]  # 80 % agree, as with the truth
     >>> round(noise_corrected_accuracy_score(y_given, y_pred, noise_matrix=Q), 6)
     1.0
     """
-    y_given, y_pred, weight = _check_rows(y_given, y_pred, sample_weight)
+    check_consistent_length(y_given, y_pred)
+    y_pred, _ = _check_labels(y_pred, "y_pred", None)
+    y_given, weight = _check_labels(y_given, "y_given", sample_weight)
     Q, classes = _check_matrix(noise_matrix, labels, [y_given, y_pred])
     if is_singular(Q):
         raise ValueError(
-            "noise_matrix is singular: the accuracy on true labels cannot be told from "
-            "given ones. noise_corrected_log_loss can do without its inverse."
+            "noise_matrix is singular: the given labels do not determine the accuracy "
+            "on true labels. noise_corrected_log_loss does not need the inverse."
         )
-    given = _encode(y_given, classes, "y_given")
-    predicted = _encode(y_pred, classes, "y_pred")
-    # A row of the inverse for each class, not the whole inverse of ill-conditioned
-    # sums: solving is more exact.
+    given = label_codes(y_given, classes, "y_given")
+    predicted = label_codes(y_pred, classes, "y_pred")
+    # Solving is more accurate than inverting an ill-conditioned matrix.
     worth = np.linalg.solve(Q, np.eye(len(Q)))[predicted, given]
     score = float(weight @ worth)
     if not return_standard_error:
@@ -108,19 +104,19 @@ def noise_corrected_accuracy_score(
 def noise_corrected_log_loss(
     y_given, y_proba, *, noise_matrix, labels=None, sample_weight=None
 ):
-    r"""Log loss of the given labels under the noise matrix and the true classes.
+    r"""Log loss of the given labels, from probabilities of the true classes.
 
     The mean of :math:`-\log (Qp)_j` with j the given label and p the probabilities of
-    the true classes. It is a proper score: no p has a lower mean than the true
-    posterior, if labels went wrong by Q. The log loss of p itself is not: the lower,
-    the better p imitates the noise.
+    the true classes. It is a proper score if the given labels follow Q: the true
+    posterior has the lowest expectation of all p. The plain log loss of p on given
+    labels is not, since it rewards predicting the noise.
 
     Parameters
     ----------
     y_given : array-like of shape (n_samples,)
         Given labels.
     y_proba : array-like of shape (n_samples, n_classes)
-        Probabilities of the **true** classes, as of ``predict_proba``.
+        Probabilities of the **true** classes, such as those of ``predict_proba``.
     noise_matrix : array-like or DataFrame of shape (n_classes, n_classes)
         ``Q[j, i] = P(given j | true i)``; columns sum to 1.
     labels : array-like of shape (n_classes,), default=None
@@ -131,17 +127,17 @@ def noise_corrected_log_loss(
     Returns
     -------
     float
-        In nats. A label that got probability 0 counts as the smallest positive
-        number would.
+        In nats. A probability of 0 is replaced by the smallest positive normal
+        number.
 
     Raises
     ------
     ValueError
-        If labels, probabilities and matrix do not fit.
+        If labels, probabilities and matrix do not fit each other.
 
     See Also
     --------
-    noise_corrected_accuracy_score : An accuracy.
+    noise_corrected_accuracy_score : Accuracy of predicted labels.
 
     Examples
     --------
@@ -153,13 +149,13 @@ def noise_corrected_log_loss(
     y_given, weight = _check_labels(y_given, "y_given", sample_weight)
     Q, classes = _check_matrix(noise_matrix, labels, [y_given])
     probabilities = check_probabilities(y_proba, "y_proba", (len(y_given), len(Q)))
-    given = _encode(y_given, classes, "y_given")
+    given = label_codes(y_given, classes, "y_given")
     likelihood = (Q[given] * probabilities).sum(axis=1)
     return float(-(weight @ np.log(np.maximum(likelihood, np.finfo(float).tiny))))
 
 
 def make_noise_corrected_scorer(noise_matrix, *, metric="accuracy", labels=None):
-    """Scorer for ``scoring=``, about true labels where only given ones are known.
+    """Scorer for ``scoring=`` that estimates a score for true labels.
 
     Parameters
     ----------
@@ -167,10 +163,10 @@ def make_noise_corrected_scorer(noise_matrix, *, metric="accuracy", labels=None)
         ``Q[j, i] = P(given j | true i)``; columns sum to 1.
     metric : {"accuracy", "log_loss"}, default="accuracy"
         :func:`noise_corrected_accuracy_score`, or the negative
-        :func:`noise_corrected_log_loss`, which varies less.
+        :func:`noise_corrected_log_loss`, which has less variance.
     labels : array-like of shape (n_classes,), default=None
-        Classes in the order of the matrix. Needed, unless the matrix is a DataFrame,
-        where the rows that are scored may lack a class.
+        Classes in the order of the matrix. Required if the rows to score may lack a
+        class, unless the matrix is a DataFrame.
 
     Returns
     -------
@@ -180,7 +176,7 @@ def make_noise_corrected_scorer(noise_matrix, *, metric="accuracy", labels=None)
     Raises
     ------
     ValueError
-        If `metric` is another, or `noise_matrix` no noise matrix.
+        If `metric` is unknown, or `noise_matrix` is not a noise matrix.
 
     Examples
     --------
@@ -216,9 +212,10 @@ def make_noise_corrected_scorer(noise_matrix, *, metric="accuracy", labels=None)
 def _log_loss_of_columns(
     y_given, y_proba, *, noise_matrix, labels=None, sample_weight=None
 ):
-    """Log loss of what a scorer gets: columns in the order of the sorted classes.
+    """Log loss of the probabilities that a scorer passes.
 
-    Of two classes that is the column of the second one alone.
+    Their columns are in the order of the sorted classes. With two classes, only the
+    column of the second one is passed.
     """
     y_given = column_or_1d(y_given, warn=True)
     Q, classes = _check_matrix(noise_matrix, labels, [y_given])
@@ -228,8 +225,8 @@ def _log_loss_of_columns(
         y_proba = np.column_stack([1 - y_proba, y_proba])
     if y_proba.shape[1] != len(Q):
         raise ValueError(
-            f"noise_matrix is for {len(Q)} classes, but the estimator, which may have "
-            f"trained without some, tells of {y_proba.shape[1]}."
+            f"noise_matrix is for {len(Q)} classes, but the estimator returns "
+            f"probabilities of {y_proba.shape[1]}; its training rows may lack a class."
         )
     return noise_corrected_log_loss(
         y_given,
@@ -241,7 +238,7 @@ def _log_loss_of_columns(
 
 
 def _check_labels(y, name, sample_weight):
-    """Labels, and weights that sum to 1."""
+    """Labels as a vector, and weights that sum to 1."""
     labels = column_or_1d(y, warn=True)
     if not len(labels):
         raise ValueError(f"{name} must hold at least one label.")
@@ -250,15 +247,8 @@ def _check_labels(y, name, sample_weight):
     return labels, weight / weight.sum()
 
 
-def _check_rows(y_given, y_pred, sample_weight):
-    check_consistent_length(y_given, y_pred)
-    predicted, _ = _check_labels(y_pred, "y_pred", None)
-    given, weight = _check_labels(y_given, "y_given", sample_weight)
-    return given, predicted, weight
-
-
 def _check_matrix(noise_matrix, labels, found):
-    """The matrix, and the classes in its order."""
+    """The checked matrix, and the classes in its order."""
     if labels is not None:
         classes = column_or_1d(labels)
         if len(np.unique(classes)) != len(classes):
@@ -270,20 +260,7 @@ def _check_matrix(noise_matrix, labels, found):
     if labels is None and len(classes) != len(noise_matrix):
         raise ValueError(
             f"noise_matrix is for {len(noise_matrix)} classes, but the rows hold "
-            f"{len(classes)}: {classes.tolist()}. Say by labels which they are."
+            f"{len(classes)}: {classes.tolist()}. Pass all classes as labels."
         )
     matrix = in_class_order(noise_matrix, classes)
     return check_noise_matrix(matrix, n_classes=len(classes)), classes
-
-
-def _encode(y, classes, name):
-    order = np.argsort(classes)
-    place = np.searchsorted(classes, y, sorter=order).clip(max=len(classes) - 1)
-    codes = order[place]
-    unknown = np.unique(y[classes[codes] != y])
-    if len(unknown):
-        raise ValueError(
-            f"{name} holds labels that are not among the classes "
-            f"{classes.tolist()}: {unknown.tolist()}."
-        )
-    return codes

@@ -1,26 +1,23 @@
-"""How far a noise matrix is from another."""
+"""Distance between noise matrices."""
 
 import numpy as np
 
-from sklearn_noisy.noise import check_noise_matrix, in_class_order
-
-__all__ = ["noise_matrix_error"]
+from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
 
 def noise_matrix_error(noise_matrix, true_matrix):
-    r"""Mean over the classes of the L1 distance of two noise matrices' columns.
+    r"""L1 distance between the columns of two noise matrices, averaged over classes.
 
     :math:`\|\hat Q - Q\|_1 / K`, the sum of all absolute differences divided by the
-    number of classes: 0 for the same matrix, 2 for matrices whose columns have
-    nothing in common. Half of it is the total variation of the mean class.
+    number of classes. It is 0 for equal matrices and 2 if the columns of each class
+    have disjoint supports. Half of it is the mean total variation distance.
 
     Parameters
     ----------
     noise_matrix : array-like of shape (n_classes, n_classes)
-        An estimate; columns sum to 1.
+        Estimate; columns sum to 1.
     true_matrix : array-like of shape (n_classes, n_classes)
-        What it is compared with. If both are DataFrames, the classes are matched by
-        their names.
+        Reference. If both are DataFrames, classes are matched by name.
 
     Returns
     -------
@@ -30,7 +27,7 @@ def noise_matrix_error(noise_matrix, true_matrix):
     Raises
     ------
     ValueError
-        If one of them is no noise matrix, or they have different sizes.
+        If an argument is not a noise matrix, or the two have different sizes.
 
     Examples
     --------

@@ -1,17 +1,41 @@
 """Bayes' rule between the noise matrix, its inverse and the two priors.
 
 ``Q[j, i] = P(given j | true i)``, ``R[i, j] = P(true i | given j)``; the columns
-of both sum to 1. One identity a function.
+of both sum to 1.
 """
 
 import warnings
 
 import numpy as np
 
-__all__ = ["inverse_from_noise", "noise_from_inverse", "probability_right"]
+from sklearn_noisy._typing import FloatArray, IntArray
+
+__all__ = [
+    "inverse_from_noise",
+    "noise_from_inverse",
+    "normalise_columns",
+    "probability_right",
+]
+
+TINY = np.finfo(np.float64).tiny
 
 
-def noise_from_inverse(R, noisy_prior):
+def normalise_columns(matrix: FloatArray, smallest: float = TINY) -> FloatArray:
+    """Columns divided by their sums.
+
+    A column whose sum is at most `smallest` becomes that of the identity: a class
+    without noise.
+    """
+    mass = matrix.sum(axis=0)
+    columns = matrix / np.maximum(mass, smallest)
+    empty = np.flatnonzero(~(mass > smallest))  # also NaN
+    columns[:, empty] = np.eye(len(matrix))[:, empty]
+    return columns
+
+
+def noise_from_inverse(
+    R: FloatArray, noisy_prior: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Noise matrix from its inverse [1]_ (Eq. 4).
 
     Parameters
@@ -31,18 +55,19 @@ def noise_from_inverse(R, noisy_prior):
     Warns
     -----
     RuntimeWarning
-        If a class has prior 0: its column is that of a class without noise.
+        If a class has prior 0. Its column is that of a class without noise.
 
     References
     ----------
     .. [1] S. Sukhbaatar, R. Fergus, "Learning from noisy labels with deep
        neural networks", 2014.
     """
-    joint = (R * noisy_prior).T
-    return _conditional(joint, "true")
+    return _conditional((R * noisy_prior).T, "true")
 
 
-def inverse_from_noise(Q, clean_prior):
+def inverse_from_noise(
+    Q: FloatArray, clean_prior: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Inverse noise matrix from the noise matrix.
 
     Parameters
@@ -62,13 +87,15 @@ def inverse_from_noise(Q, clean_prior):
     Warns
     -----
     RuntimeWarning
-        If a class has prior 0: its column is that of a class without noise.
+        If a class has prior 0. Its column is that of a class without noise.
     """
     return _conditional((Q * clean_prior).T, "given")
 
 
-def probability_right(probabilities, given, Q):
-    """Probability that a given label is the true one, from the row and the label.
+def probability_right(
+    probabilities: FloatArray, given: IntArray, Q: FloatArray
+) -> FloatArray:
+    """Probability that a given label is the true one, given the row and the label.
 
     Parameters
     ----------
@@ -82,25 +109,22 @@ def probability_right(probabilities, given, Q):
     Returns
     -------
     ndarray of shape (n_samples,)
-        ``Q[j, j] p_j / sum_i Q[j, i] p_i``; 0 where no class that the row can have is
-        ever given the label.
+        ``Q[j, j] p_j / sum_i Q[j, i] p_i``; 0 where the denominator is 0.
     """
     total = (probabilities * Q[given]).sum(axis=1)
     right = probabilities[np.arange(len(given)), given] * Q[given, given]
     return right / np.where(total > 0, total, 1.0)
 
 
-def _conditional(joint, kind):
-    """Columns of a joint distribution divided by their sums."""
+def _conditional(joint: FloatArray, kind: str) -> tuple[FloatArray, FloatArray]:
+    """Conditional and marginal distribution of a joint one; warns of empty columns."""
     prior = joint.sum(axis=0)
-    empty = np.flatnonzero(prior <= 0)
-    columns = joint / np.where(prior > 0, prior, 1.0)
-    columns[:, empty] = np.eye(len(prior))[:, empty]
-    if len(empty):
+    empty = np.flatnonzero(prior <= 0).tolist()
+    if empty:
         warnings.warn(
-            f"Nothing is known of the {kind} classes {empty.tolist()} (by index), "
-            "whose probability is 0: they are taken to have no noise.",
+            f"The {kind} classes {empty} (by index) have probability 0, so their noise "
+            "is unknown: they are taken to have none.",
             RuntimeWarning,
             stacklevel=3,
         )
-    return columns, prior / prior.sum()
+    return normalise_columns(joint), prior / prior.sum()

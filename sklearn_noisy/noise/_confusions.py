@@ -1,31 +1,34 @@
 r"""Confusions :math:`P(\text{predicted } k \mid \text{label } j)` from predictions.
 
-Predictions are rows of probabilities; labels that were predicted are rows of
-zeros and a one. The confusion of a label is then the mean of its rows.
+Each prediction is a row of probabilities; a predicted label is a row of zeros and a
+one. The confusion of a label is the mean of its rows.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+
+from sklearn_noisy._typing import FloatArray, IntArray
+from sklearn_noisy.noise._temperature import SMALLEST
 
 __all__ = [
     "Confusion",
+    "ConfusionPair",
+    "FoldStatistics",
     "draw_columns",
     "expected_confusion",
-    "fit_temperature",
     "measure_confusion",
-    "sharpen",
     "shrink_columns",
 ]
 
-# Probabilities below this count as this: no logarithm of zero.
-SMALLEST = 1e-12
+# Rows of each label in the pooled variance of a row's prediction: our choice.
+POOLED_ROWS = 5
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Weighted sums from which a confusion is a division away; they add up.
+    """Weighted sums from which a confusion is computed; those of two sets of rows add.
 
     Attributes
     ----------
@@ -39,31 +42,27 @@ class Confusion:
         Sum of the squared weights.
     """
 
-    total: np.ndarray
-    square: np.ndarray
-    weight: np.ndarray
-    weight_square: np.ndarray
+    total: FloatArray
+    square: FloatArray
+    weight: FloatArray
+    weight_square: FloatArray
 
-    def __add__(self, other):
-        return Confusion(
-            self.total + other.total,
-            self.square + other.square,
-            self.weight + other.weight,
-            self.weight_square + other.weight_square,
-        )
+    def __add__(self, other: "Confusion") -> "Confusion":
+        names = [field.name for field in fields(self)]
+        return Confusion(*(getattr(self, n) + getattr(other, n) for n in names))
 
     @property
-    def matrix(self):
+    def matrix(self) -> FloatArray:
         """Confusion, its columns summing to 1; NaN for a label without rows."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.total / self.weight
 
     @property
-    def variance(self):
+    def variance(self) -> FloatArray:
         """Sampling variance of each column, summed over its entries.
 
-        The variance of a row's prediction is pooled over the labels, each
-        counting as five rows of the pool: few rows say little of a variance.
+        The variance of a row's prediction is averaged with that of all labels, which
+        counts as `POOLED_ROWS` rows: few rows determine a variance badly.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
             n_effective = self.weight**2 / self.weight_square
@@ -77,11 +76,13 @@ class Confusion:
         pooled = (share * per_row[known]).sum() / share.sum()
         n_own = np.where(known, n_effective - 1, 0.0)
         own = np.where(known, per_row, 0.0)
-        per_row = (n_own * own + 5 * pooled) / (n_own + 5)
+        per_row = (n_own * own + POOLED_ROWS * pooled) / (n_own + POOLED_ROWS)
         return np.where(seen, per_row / np.where(seen, n_effective, 1.0), np.inf)
 
 
-def measure_confusion(predictions, codes, weight=None):
+def measure_confusion(
+    predictions: FloatArray, codes: IntArray, weight: FloatArray | None = None
+) -> Confusion:
     """Confusion of predictions with labels.
 
     Parameters
@@ -96,28 +97,28 @@ def measure_confusion(predictions, codes, weight=None):
     """
     n_classes = predictions.shape[1]
     weight = np.ones(len(codes)) if weight is None else weight
-    total = np.stack(
-        [
-            np.bincount(codes, weight * column, minlength=n_classes)
-            for column in predictions.T
-        ]
-    )
-    squares = (predictions**2).sum(axis=1)
+
+    def sums(values: FloatArray) -> FloatArray:
+        """Sum of the values of each label's rows."""
+        counts: np.ndarray = np.bincount(codes, values, minlength=n_classes)
+        return counts
+
     return Confusion(
-        total,
-        np.bincount(codes, weight * squares, minlength=n_classes),
-        np.bincount(codes, weight, minlength=n_classes),
-        np.bincount(codes, weight**2, minlength=n_classes),
+        np.stack([sums(weight * column) for column in predictions.T]),
+        sums(weight * (predictions**2).sum(axis=1)),
+        sums(weight),
+        sums(weight**2),
     )
 
 
-def expected_confusion(predictions, weight=None):
+def expected_confusion(
+    predictions: FloatArray, weight: FloatArray | None = None
+) -> FloatArray:
     r"""Confusion that calibrated probabilities expect of themselves.
 
-    If :math:`p_i(x)` really is :math:`P(\text{true } i \mid x)`, then
-    :math:`P(\text{predicted } k, \text{true } i) = E[p_k(x)\,p_i(x)]`, for which
-    no label is needed: its sampling error is that of all rows, not of the few
-    clean ones.
+    If :math:`p_i(x)` equals :math:`P(\text{true } i \mid x)`, then
+    :math:`P(\text{predicted } k, \text{true } i) = E[p_k(x)\,p_i(x)]`. This needs no
+    label, so its sampling error is that of all rows, not of the few clean ones.
 
     Parameters
     ----------
@@ -134,20 +135,21 @@ def expected_confusion(predictions, weight=None):
     return joint / np.maximum(joint.sum(axis=0), SMALLEST)
 
 
-def shrink_columns(measured, variance, target):
-    """Measured columns moved towards those of a target, as far as they are noise.
+def shrink_columns(
+    measured: FloatArray, variance: FloatArray, target: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Measured columns shrunk towards those of a target.
 
     Of the squared distance between the two, `variance` is expected from sampling
     alone; the rest, pooled over the columns, is the target's own error. The weights
-    are those that make the expected squared error least (James & Stein; empirical
-    Bayes).
+    minimise the expected squared error (James & Stein; empirical Bayes).
 
     Parameters
     ----------
     measured : ndarray of shape (n_classes, n_classes)
-        NaN in a column of which nothing was measured.
+        NaN in a column without rows.
     variance : ndarray of shape (n_classes,)
-        Infinite where nothing was measured.
+        Infinite for a column without rows.
     target : ndarray of shape (n_classes, n_classes)
 
     Returns
@@ -156,9 +158,9 @@ def shrink_columns(measured, variance, target):
     weight : ndarray of shape (n_classes,)
         Share of the target in each column.
     uncertainty : ndarray of shape (n_classes,)
-        Variance that is left in each column, summed over its entries. Here the
-        target's own error counts with a standard error on top: an estimate of
-        zero does not mean that there is none.
+        Remaining variance of each column, summed over its entries. It contains the
+        target's own error plus one standard error, since an estimate of zero does not
+        prove that there is no error.
     """
     seen = np.isfinite(variance)
     excess = ((measured - target)[:, seen] ** 2).sum(axis=0) - variance[seen]
@@ -176,10 +178,12 @@ def shrink_columns(measured, variance, target):
     return columns / columns.sum(axis=0), weight, uncertainty
 
 
-def draw_columns(columns, uncertainty, rng):
-    """Random columns with these means and these variances, summed over entries.
+def draw_columns(
+    columns: FloatArray, uncertainty: FloatArray, rng: np.random.RandomState
+) -> FloatArray:
+    """Dirichlet columns with given means and given variances (summed over entries).
 
-    Dirichlet: ``Σ_k c_k (1 - c_k) / (κ + 1)`` is the variance of a column.
+    The variance of a column is ``Σ_k c_k (1 - c_k) / (κ + 1)``.
     """
     spread = (columns * (1 - columns)).sum(axis=0)
     drawn = columns.copy()
@@ -190,40 +194,103 @@ def draw_columns(columns, uncertainty, rng):
     return drawn
 
 
-def sharpen(predictions, inverse_temperature):
-    r"""Probabilities raised to a power and normalised: ``softmax(β log p)``."""
-    logits = inverse_temperature * np.log(np.maximum(predictions, SMALLEST))
-    logits -= logits.max(axis=1, keepdims=True)
-    np.exp(logits, out=logits)
-    return logits / logits.sum(axis=1, keepdims=True)
+@dataclass(frozen=True)
+class FoldStatistics:
+    """Confusions of one model, on rows that it did not train on.
 
-
-def fit_temperature(predictions, codes, weight=None):
-    """Power of the probabilities that makes the labels most likely.
-
-    Temperature scaling [1]_: one number, which a hundred rows determine.
-
-    Parameters
+    Attributes
     ----------
-    predictions : ndarray of shape (n_samples, n_classes)
-        Of rows that the model did not train on.
-    codes : int ndarray of shape (n_samples,)
-    weight : ndarray of shape (n_samples,), default=None
-
-    Returns
-    -------
-    float
-        Inverse temperature, from 0.05 to 20.
-
-    References
-    ----------
-    .. [1] C. Guo et al., "On calibration of modern neural networks", ICML 2017.
+    clean : Confusion
+        With the true labels of the clean rows that the fold holds out.
+    noisy : Confusion
+        With the given labels of the noisy rows.
+    expected : ndarray of shape (n_classes, n_classes) or None
+        Expected confusion of calibrated predictions; None if predictions are labels.
     """
-    rows = np.arange(len(codes))
 
-    def loss(log_power):
-        p = sharpen(predictions, np.exp(log_power))[rows, codes]
-        return -np.average(np.log(np.maximum(p, SMALLEST)), weights=weight)
+    clean: Confusion
+    noisy: Confusion
+    expected: FloatArray | None
 
-    found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
-    return float(np.exp(found.x))
+
+@dataclass(frozen=True)
+class ConfusionPair:
+    """Both sides of ``C̃ = C* R``, averaged over the folds.
+
+    Attributes
+    ----------
+    clean, noisy : ndarrays of shape (n_classes, n_classes)
+        C* and C̃.
+    shrinkage : ndarray of shape (n_classes,)
+        Share of the expected confusion in each column of C*.
+    clean_uncertainty : ndarray of shape (n_classes,)
+        Variance of each column of C*, summed over its entries.
+    clean_variance : ndarray of shape (n_classes,)
+        The same before shrinkage.
+    noisy_variance : ndarray of shape (n_classes,)
+        Variance of each column of C̃, summed over its entries.
+    """
+
+    clean: FloatArray
+    noisy: FloatArray
+    shrinkage: FloatArray
+    clean_uncertainty: FloatArray
+    clean_variance: FloatArray
+    noisy_variance: FloatArray
+
+    @classmethod
+    def of(
+        cls, folds: Sequence[FoldStatistics], shrinkage: float | str
+    ) -> "ConfusionPair":
+        """Pair from the statistics of the folds."""
+        noisy = np.mean([fold.noisy.matrix for fold in folds], axis=0)
+        clean, share, uncertainty, variance = _clean_confusion(folds, shrinkage)
+        # A label that is never given has P(given) = 0, so any column will do: this one
+        # gives R = e_j.
+        unseen = folds[0].noisy.weight <= 0
+        noisy[:, unseen] = clean[:, unseen]
+        # All folds predict the same noisy rows, so the mean has the variance of one.
+        spread = np.where(unseen, 0.0, folds[0].noisy.variance)
+        return cls(clean, noisy, share, uncertainty, variance, spread)
+
+    def drawn(
+        self, rng: np.random.RandomState, *, cautious: bool
+    ) -> tuple[FloatArray, FloatArray]:
+        """Random C* and C̃ with the means and variances of the estimated ones.
+
+        `cautious` gives C* its whole sampling variance, as if shrinkage had not reduced
+        it. The error of the shrinkage target lies in a few entries, and intervals
+        without it were too narrow.
+        """
+        variance = self.clean_variance if cautious else self.clean_uncertainty
+        return (
+            draw_columns(self.clean, variance, rng),
+            draw_columns(self.noisy, self.noisy_variance, rng),
+        )
+
+
+def _clean_confusion(
+    folds: Sequence[FoldStatistics], shrinkage: float | str
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """C*, the share of the target, and the variance after and before shrinkage."""
+    clean = folds[0].clean
+    for fold in folds[1:]:
+        clean = clean + fold.clean
+    expected = [fold.expected for fold in folds if fold.expected is not None]
+    if shrinkage == 0 or len(expected) < len(folds):
+        unseen = np.flatnonzero(clean.weight <= 0)
+        if len(unseen):
+            raise ValueError(
+                f"No clean row has class {unseen.tolist()} (by index), so how it is "
+                "predicted is unknown: add clean rows of it, or give probabilities "
+                "and shrinkage='auto'."
+            )
+        return clean.matrix, np.zeros(len(clean.weight)), clean.variance, clean.variance
+    target = np.mean(expected, axis=0)
+    columns, share, uncertainty = shrink_columns(clean.matrix, clean.variance, target)
+    seen = clean.weight > 0
+    if shrinkage != "auto":
+        share = np.where(seen, float(shrinkage), 1.0)
+        columns = share * target + (1 - share) * np.nan_to_num(clean.matrix)
+    variance = np.where(seen, clean.variance, uncertainty)
+    return columns, share, uncertainty, variance

@@ -1,44 +1,64 @@
 """The noise matrix under which the given labels are most likely.
 
-Given the probabilities p of the true label, the log likelihood of the given
-labels, ``Σ_n w_n log (Q p_n)[given_n]``, is concave in Q: EM comes to its maximum
-from any start without zeros.
+With probabilities p of the true labels, the log likelihood of the given labels,
+``Σ_n w_n log (Q p_n)[given_n]``, is concave in Q. EM reaches its maximum from any start
+without zeros.
 """
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import softmax
+
+from sklearn_noisy._typing import FloatArray, IntArray
+from sklearn_noisy.noise._bayes import TINY, normalise_columns
+from sklearn_noisy.noise._temperature import best_factor
 
 __all__ = [
     "certain_noise_matrix",
     "confident_noise_matrix",
+    "count_joint",
     "count_noise_matrix",
     "likely_noise_matrix",
 ]
 
-# Of the rows that are predicted to be of a class, the part that is certain.
+# Part of the rows of a predicted class that counts as certain: our choice.
 CERTAIN_PART = 0.3
 
-# Of the uniform matrix, mixed to the start: EM never leaves a zero.
-START_SMOOTHING = 0.01
 
-# Logits are multiplied by a factor in this range; it is fitted after so many steps of
-# EM, until it moves by less than the tolerance, in logarithms. Never above 1: one
-# factor for all rows would make the uncertain ones surer because the others could be.
-LOG_FACTOR = (-2.0, 0.0)
-STEPS_PER_FACTOR = 10
-FACTOR_TOLERANCE = 1e-3
+@dataclass(frozen=True)
+class _EMConstants:
+    """Our choices for :func:`likely_noise_matrix`, tried on MNIST and digits."""
 
-# Rows on which the temperature is fitted: one number needs no more.
-TEMPERATURE_ROWS = 20_000
+    # Share of the uniform matrix in the start: EM never leaves a zero.
+    start_smoothing: float = 0.01
+    # Range of the logarithm of the factor on the logits. The factor is at most 1:
+    # a greater one for all rows would also sharpen the uncertain rows.
+    log_factor: tuple[float, float] = (-2.0, 0.0)
+    # The factor is fitted each time after so many steps of EM, until its logarithm
+    # changes by less than the tolerance.
+    steps_per_factor: int = 10
+    factor_tolerance: float = 1e-3
+    # About so many rows are enough to fit one number.
+    factor_rows: int = 20_000
 
-TINY = np.finfo(np.float64).tiny
+
+EM = _EMConstants()
 
 
-def count_noise_matrix(predicted, given, n_classes, weight):
-    """Given labels counted against predicted ones, as if those were the true ones.
+def count_joint(
+    given: IntArray, true: IntArray, n_classes: int, weight: FloatArray
+) -> FloatArray:
+    """Weight of the rows that were given j and are truly i, at ``[j, i]``."""
+    flat: np.ndarray = np.bincount(given * n_classes + true, weight, n_classes**2)
+    return flat.reshape(n_classes, n_classes)
+
+
+def count_noise_matrix(
+    predicted: IntArray, given: IntArray, n_classes: int, weight: FloatArray
+) -> FloatArray:
+    """Noise matrix counted as if the predicted labels were the true ones.
 
     Parameters
     ----------
@@ -52,24 +72,25 @@ def count_noise_matrix(predicted, given, n_classes, weight):
         ``Q[j, i] = P(given j | predicted i)``; the column of a class that is never
         predicted is that of a class without noise.
     """
-    flat = np.bincount(given * n_classes + predicted, weight, n_classes**2)
-    return _columns(flat.reshape(n_classes, n_classes))
+    return normalise_columns(count_joint(given, predicted, n_classes, weight))
 
 
-def certain_noise_matrix(probabilities, given, weight):
-    """Given labels counted where the prediction is certain.
+def certain_noise_matrix(
+    probabilities: FloatArray, given: IntArray, weight: FloatArray
+) -> FloatArray:
+    """Noise matrix counted mainly where the prediction is certain.
 
-    Counted on all rows, every mistake of the predictions looks like noise. The most
-    certain three tenths of the rows of each predicted class hold fewer mistakes, like
-    the anchor points of [1]_, and more chance. So each column lies between the two
-    counts: on the line from that of all rows to that of the certain ones, as far as
-    they differ by more than chance (the positive part of [2]_).
+    In a count of all rows, every wrong prediction looks like noise. The most certain
+    30 % of the rows of each predicted class hold fewer wrong predictions, like the
+    anchor points of [1]_, but their count varies more. Each column is therefore the
+    count of all rows, moved towards that of the certain ones as far as the two differ
+    by more than chance (the positive part of [2]_).
 
     Parameters
     ----------
     probabilities : ndarray of shape (n_samples, n_classes)
-        Of rows that the model was not trained on: of others, it is certain of the
-        label that it was given.
+        Of rows that the model was not trained on. For its training rows a model is
+        certain of the given label.
     given : int ndarray of shape (n_samples,)
     weight : ndarray of shape (n_samples,)
 
@@ -105,11 +126,11 @@ def certain_noise_matrix(probabilities, given, weight):
         for power in (1, 2)
     )
     n_certain = mass**2 / np.maximum(squares, TINY)
-    # One certain row more, as all rows are: a few that agree do not vary, and would be
-    # taken at their word, labels that they do not have for impossible.
+    # One pseudo-row with the distribution of all rows. Without it, a few certain rows
+    # that agree would have variance 0.
     smoothed = (n_certain * of_certain + of_all) / (n_certain + 1)
-    # The certain rows are among all rows: of their variance, the difference has this
-    # part.
+    # The certain rows are a part of all rows, so the difference of the two counts has
+    # this part of their variance.
     variance = (smoothed * (1 - smoothed)).sum(axis=0) * (1 - CERTAIN_PART)
     chance = variance / np.maximum(n_certain, TINY)
     difference = of_certain - of_all
@@ -117,12 +138,14 @@ def certain_noise_matrix(probabilities, given, weight):
     return of_all + np.maximum(1 - chance / distance, 0) * difference
 
 
-def confident_noise_matrix(probabilities, given, weight):
+def confident_noise_matrix(
+    probabilities: FloatArray, given: IntArray, weight: FloatArray
+) -> FloatArray:
     """Noise matrix from the confident joint [1]_, weighted.
 
-    A row counts for class k if its probability of k reaches the mean that the rows
-    given k have for it (the likeliest of several such classes; a row without one
-    does not count).
+    A row counts for class k if its probability of k is at least the mean over the rows
+    given k. If this holds for several classes, the row counts for the likeliest; if for
+    none, it does not count.
 
     Parameters
     ----------
@@ -143,29 +166,19 @@ def confident_noise_matrix(probabilities, given, weight):
     own = probabilities[np.arange(len(given)), given]
     total = np.bincount(given, weight, n_classes)
     mean = np.bincount(given, weight * own, n_classes) / np.maximum(total, TINY)
-    # A class that is never given has no threshold to reach.
+    # No row counts for a class that is never given.
     threshold = np.where(total > 0, mean, np.inf)
     confident = np.where(probabilities >= threshold - 1e-6, probabilities, -1.0)
     counted = confident.max(axis=1) > 0
-    flat = np.bincount(
-        given[counted] * n_classes + confident[counted].argmax(axis=1),
-        weight[counted],
-        n_classes**2,
-    )
-    joint = flat.reshape(n_classes, n_classes)
-    # The rows of each given label are as many as they are, counted or not.
-    mass = joint.sum(axis=1)
-    joint = joint * (total / np.maximum(mass, TINY))[:, None]
-    return _columns(joint)
-
-
-def _columns(joint):
-    mass = joint.sum(axis=0)
-    return np.where(mass > TINY, joint / np.maximum(mass, TINY), np.eye(len(joint)))
+    predicted = confident[counted].argmax(axis=1)
+    joint = count_joint(given[counted], predicted, n_classes, weight[counted])
+    # Calibrated so that each given label has the weight of all its rows.
+    joint = joint * (total / np.maximum(joint.sum(axis=1), TINY))[:, None]
+    return normalise_columns(joint)
 
 
 class GivenBlocks:
-    """Rows grouped by their given label, so that each needs one row of Q.
+    """Rows sorted by their given label: a block of rows needs one row of Q.
 
     Parameters
     ----------
@@ -174,39 +187,33 @@ class GivenBlocks:
     weight : ndarray of shape (n_samples,)
     """
 
-    def __init__(self, logits, given, weight):
+    def __init__(self, logits: FloatArray, given: IntArray, weight: FloatArray) -> None:
         order = np.argsort(given, kind="stable")
-        n_classes = logits.shape[1]
-        cuts = np.searchsorted(given[order], np.arange(n_classes + 1))
+        self.given = given[order]
+        cuts = np.searchsorted(self.given, np.arange(logits.shape[1] + 1))
         self.logits = logits[order]
         self.weight = weight[order] / weight.sum()
         self.slices = [slice(*cut) for cut in pairwise(cuts)]
         self.sharpen(1.0)
 
-    def sharpen(self, factor):
-        """Probabilities from the logits times `factor`."""
+    def sharpen(self, factor: float) -> None:
+        """Compute the probabilities from the logits times `factor`."""
         self.p = softmax(self.logits * factor, axis=1)
 
-    def every(self, step):
-        """Every step-th row of each given label, with the weights as they are."""
-        thinned = object.__new__(type(self))
-        rows = [np.arange(s.start, s.stop, step) for s in self.slices]
-        ends = np.cumsum([0, *map(len, rows)])
-        thinned.slices = [slice(*cut) for cut in pairwise(ends)]
-        rows = np.concatenate(rows)
-        thinned.logits, thinned.p = self.logits[rows], self.p[rows]
-        thinned.weight = self.weight[rows] / self.weight[rows].sum()
-        return thinned
+    def every(self, step: int) -> "GivenBlocks":
+        """Every step-th row of each given label."""
+        rows = np.concatenate([np.arange(s.start, s.stop, step) for s in self.slices])
+        return GivenBlocks(self.logits[rows], self.given[rows], self.weight[rows])
 
-    def log_likelihood(self, Q):
+    def log_likelihood(self, Q: FloatArray) -> float:
         """Weighted mean of ``log (Q p)[given]``."""
         return sum(
             self.weight[rows] @ np.log(np.maximum(self.p[rows] @ row, TINY))
             for row, rows in zip(Q, self.slices, strict=True)
         )
 
-    def gradient(self, Q):
-        """Of the log likelihood: ``[j, i] = Σ_{given j} w p_i / (Q p)_j``."""
+    def gradient(self, Q: FloatArray) -> FloatArray:
+        """Gradient of the log likelihood: ``[j, i] = Σ_{given j} w p_i / (Q p)_j``."""
         result = np.zeros_like(Q)
         for j, rows in enumerate(self.slices):
             p = self.p[rows]
@@ -215,24 +222,31 @@ class GivenBlocks:
 
 
 def likely_noise_matrix(
-    logits, given, start, weight=None, *, temperature=True, max_iter=500, tol=1e-6
-):
+    logits: FloatArray,
+    given: IntArray,
+    start: FloatArray,
+    weight: FloatArray | None = None,
+    *,
+    temperature: bool = True,
+    max_iter: int = 500,
+    tol: float = 1e-6,
+) -> tuple[FloatArray, float, float]:
     """Maximum-likelihood noise matrix for given class probabilities, by EM.
 
     Parameters
     ----------
     logits : ndarray of shape (n_samples, n_classes)
-        Of the true classes, by a model that did not train on these rows (one that
-        did has learned their labels, and the identity is the likeliest).
+        Of the true classes, by a model that did not train on these rows. A model that
+        did has memorised their labels, which makes the identity the likeliest matrix.
     given : int ndarray of shape (n_samples,)
         Given labels.
     start : ndarray of shape (n_classes, n_classes)
     weight : ndarray of shape (n_samples,), default=None
     temperature : bool, default=True
-        Also fit one factor on the logits, at most 1: that the model is surer than it
-        should be must not be explained by noise.
+        Also fit one factor on the logits, at most 1, so that an overconfident model is
+        not explained by noise.
     max_iter : int, default=500
-        Steps of EM at most.
+        Greatest number of EM steps.
     tol : float, default=1e-6
         Stop when the mean log likelihood is within this of its maximum, in nats.
 
@@ -242,25 +256,25 @@ def likely_noise_matrix(
         ``Q[j, i] = P(given j | true i)``. The column of a class that has no
         probability anywhere is that of a class without noise.
     factor : float
-        That the logits are multiplied by; 1 without `temperature`.
+        Factor on the logits; 1 without `temperature`.
     gap : float
-        Bound on what the log likelihood lacks.
+        Upper bound on the maximum of the log likelihood minus its value, in nats.
     """
     n_classes = logits.shape[1]
     weight = np.ones(len(given)) if weight is None else weight
     blocks = GivenBlocks(logits, given, weight)
-    few = blocks.every(max(1, len(given) // TEMPERATURE_ROWS))
-    Q = (1 - START_SMOOTHING) * start + START_SMOOTHING / n_classes
+    few = blocks.every(max(1, len(given) // EM.factor_rows))
+    Q = (1 - EM.start_smoothing) * start + EM.start_smoothing / n_classes
     factor, gap, moved = 1.0, np.inf, temperature
     for n_iter in range(1, max_iter + 1):
         gradient = blocks.gradient(Q)
         joint = Q * gradient  # the M step: P(given j, true i)
-        # Frank-Wolfe's bound of a concave function over the simplices.
+        # Frank-Wolfe's bound for a concave function on a product of simplices.
         gap = float((gradient.max(axis=0) - joint.sum(axis=0)).sum())
-        Q = _columns(joint)
-        if temperature and (n_iter % STEPS_PER_FACTOR == 0 or gap < tol):
+        Q = normalise_columns(joint)
+        if temperature and (n_iter % EM.steps_per_factor == 0 or gap < tol):
             last, factor = factor, _likely_factor(few, Q)
-            moved = abs(np.log(factor / last)) > FACTOR_TOLERANCE
+            moved = abs(np.log(factor / last)) > EM.factor_tolerance
             if moved:
                 blocks.sharpen(factor)
         if gap < tol and not moved:
@@ -268,15 +282,11 @@ def likely_noise_matrix(
     return Q, factor, gap
 
 
-def _likely_factor(blocks, Q):
-    def loss(log_factor):
-        blocks.sharpen(np.exp(log_factor))
+def _likely_factor(blocks: GivenBlocks, Q: FloatArray) -> float:
+    """Factor on the logits under which the given labels are most likely."""
+
+    def loss(factor: float) -> float:
+        blocks.sharpen(factor)
         return -blocks.log_likelihood(Q)
 
-    found = minimize_scalar(
-        loss,
-        bounds=LOG_FACTOR,
-        method="bounded",
-        options={"xatol": FACTOR_TOLERANCE / 4},
-    )
-    return float(np.exp(found.x))
+    return best_factor(loss, EM.log_factor, EM.factor_tolerance / 4)

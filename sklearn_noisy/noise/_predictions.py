@@ -1,26 +1,28 @@
-"""The noise matrix from predictions that somebody has already."""
+"""The noise matrix from predictions of a classifier."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from sklearn_noisy._validation import check_sample_weight
+from sklearn_noisy._splits import deal_by_class
+from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray
+from sklearn_noisy._validation import label_codes
 from sklearn_noisy.noise._checks import check_probabilities
 from sklearn_noisy.noise._confusions import (
-    expected_confusion,
-    fit_temperature,
-    measure_confusion,
-    sharpen,
-)
-from sklearn_noisy.noise._estimate import (
     FoldStatistics,
-    Settings,
-    estimate_from_statistics,
+    expected_confusion,
+    measure_confusion,
 )
+from sklearn_noisy.noise._estimate import NoiseEstimate, estimate_from_statistics
+from sklearn_noisy.noise._likelihood import count_joint
+from sklearn_noisy.noise._settings import Settings
+from sklearn_noisy.noise._temperature import fit_temperature, sharpen
 
 __all__ = ["Predictions", "estimate_from_predictions", "estimate_noise_matrix"]
 
@@ -32,35 +34,35 @@ class Predictions:
     Attributes
     ----------
     clean : ndarray of shape (n_clean, n_classes)
-        For each clean row those of the model that did not train on it.
+        Each clean row's prediction by the model that did not train on it.
+    noisy : list of ndarrays of shape (n_noisy, n_classes)
+        Predictions of each fold's model, or of one model that all folds share.
+    fold : int ndarray of shape (n_clean,)
+        Number of the model that predicted the row of `clean`.
     y_clean : int ndarray of shape (n_clean,)
         True labels.
-    fold : int ndarray of shape (n_clean,)
-        Whose prediction a row of `clean` is.
-    noisy : list of ndarrays of shape (n_noisy, n_classes)
-        Of each fold's model, or the one of a model that all folds share.
     y_noisy : int ndarray of shape (n_noisy,)
         Given labels.
     w_clean, w_noisy : ndarrays
         Weights of the rows.
     soft : bool
-        Whether they are probabilities (not labels).
+        Whether predictions are probabilities, not labels.
     y_given : int ndarray of shape (n_clean,) or None
         Given labels of the clean rows.
     """
 
-    clean: np.ndarray
-    y_clean: np.ndarray
-    fold: np.ndarray
-    noisy: list
-    y_noisy: np.ndarray
-    w_clean: np.ndarray
-    w_noisy: np.ndarray
+    clean: FloatArray
+    noisy: list[FloatArray]
+    fold: IntArray
+    y_clean: IntArray
+    y_noisy: IntArray
+    w_clean: FloatArray
+    w_noisy: FloatArray
     soft: bool
-    y_given: np.ndarray | None = None
+    y_given: IntArray | None = None
 
-    def calibrated(self):
-        """The same with the temperature that the clean rows ask for."""
+    def calibrated(self) -> "Predictions":
+        """Predictions after temperature scaling on the clean rows."""
         power = fit_temperature(self.clean, self.y_clean, self.w_clean)
         return replace(
             self,
@@ -68,8 +70,8 @@ class Predictions:
             noisy=[sharpen(predictions, power) for predictions in self.noisy],
         )
 
-    def statistics(self):
-        """One :class:`FoldStatistics` for each fold."""
+    def statistics(self) -> list[FoldStatistics]:
+        """Confusions of each fold."""
         of_noisy = [
             (
                 measure_confusion(noisy, self.y_noisy, self.w_noisy),
@@ -88,46 +90,46 @@ class Predictions:
             folds.append(FoldStatistics(clean, noisy, expected))
         return folds
 
-    def counts(self):
-        """``[j, i]``: weight of the clean rows that were given j and are truly i."""
-        if self.y_given is None:
-            return None
-        n_classes = self.clean.shape[1]
-        flat = np.bincount(
-            self.y_given * n_classes + self.y_clean, self.w_clean, n_classes**2
-        )
-        return flat.reshape(n_classes, n_classes)
 
-
-def estimate_from_predictions(predictions, settings, **bootstrap):
+def estimate_from_predictions(
+    predictions: Predictions, settings: Settings, **bootstrap: Any
+) -> NoiseEstimate:
     """Calibrate the probabilities, measure the confusions, estimate."""
     if predictions.soft and settings.shrinkage != 0:
         predictions = predictions.calibrated()
+    counts = None
+    if predictions.y_given is not None:
+        counts = count_joint(
+            predictions.y_given,
+            predictions.y_clean,
+            predictions.clean.shape[1],
+            predictions.w_clean,
+        )
     return estimate_from_statistics(
-        predictions.statistics(), settings, predictions.counts(), **bootstrap
+        predictions.statistics(), settings, counts, **bootstrap
     )
 
 
-def estimate_noise_matrix(
-    y_true_clean,
-    pred_clean,
-    y_noisy,
-    pred_noisy,
+def estimate_noise_matrix(  # noqa: PLR0913
+    y_true_clean: ArrayLike,
+    pred_clean: ArrayLike,
+    y_noisy: ArrayLike,
+    pred_noisy: ArrayLike,
     *,
-    y_given_clean=None,
-    classes=None,
-    method="l1",
-    l1_penalty="cv",
-    l1_penalties=None,
-    penalty="off_diagonal",
-    shrinkage="auto",
-    solver="auto",
-    cv=5,
-    allowed=None,
-    constraints=None,
-    n_bootstrap=0,
-    random_state=None,
-):
+    y_given_clean: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
+    method: str = "l1",
+    l1_penalty: float | str = "cv",
+    l1_penalties: ArrayLike | None = None,
+    penalty: str = "off_diagonal",
+    shrinkage: float | str = "auto",
+    solver: str = "auto",
+    cv: int = 5,
+    allowed: ArrayLike | None = None,
+    constraints: Callable[[Any], Any] | None = None,
+    n_bootstrap: int = 0,
+    random_state: int | np.random.RandomState | None = None,
+) -> NoiseEstimate:
     r"""Estimate a noise matrix from the predictions of a classifier.
 
     The classifier must have trained on none of these rows. With
@@ -148,8 +150,8 @@ def estimate_noise_matrix(
     pred_noisy : array-like of shape (n_noisy,) or (n_noisy, n_classes)
         As `pred_clean`.
     y_given_clean : array-like of shape (n_clean,), default=None
-        Labels that the clean rows had before somebody checked them; they are
-        counted as well.
+        Labels of the clean rows before they were checked. They are counted, and the
+        counts improve the estimate.
     classes : array-like of shape (n_classes,), default=None
         All labels, sorted; None takes those that occur.
     method : {"l1", "inverse"}, default="l1"
@@ -160,19 +162,20 @@ def estimate_noise_matrix(
     l1_penalties : array-like, default=None
         Values that ``"cv"`` tries; None is 0 and 21 from 1e-5 to 1.
     penalty : {"off_diagonal", "relaxed", "literal"}, default="off_diagonal"
-        What :math:`\lambda` multiplies: the flips; all of R, which then need not
-        sum to 1 and is normalised afterwards; or, as the paper writes it, all of
-        R with columns that sum to 1, which changes nothing.
+        Entries of R that :math:`\lambda` penalises. ``"off_diagonal"``: the flips.
+        ``"relaxed"``: all entries; the columns need not sum to 1 and are normalised
+        afterwards. ``"literal"``: all entries of columns that sum to 1, as the paper
+        writes it; this has no effect.
     shrinkage : float in [0, 1] or "auto", default="auto"
-        How far :math:`C^*` is moved towards the confusions that the calibrated
-        probabilities expect of themselves. ``"auto"``: as far as it is sampling
-        error. 0 counts alone, and leaves the probabilities uncalibrated.
+        Weight of the expected confusions of the calibrated probabilities in
+        :math:`C^*`; the rest is counted on clean rows. ``"auto"`` chooses it by the
+        sampling error of the counts. 0: counts alone, of uncalibrated probabilities.
     solver : {"auto", "fista", "cvxpy"}, default="auto"
-        Of Eq. 5: accelerated projected gradient with an active set at the end
-        (also what ``"auto"`` takes), or cvxpy, which is the reference and what
-        `constraints` need.
+        Solver of Eq. 5. ``"fista"``: accelerated projected gradient with an active
+        set at the end. ``"cvxpy"``: the reference, which takes `constraints`.
+        ``"auto"``: cvxpy with `constraints`, else fista.
     cv : int, default=5
-        Parts of the clean rows for ``l1_penalty="cv"``.
+        Number of folds of the clean rows for ``l1_penalty="cv"``.
     allowed : bool array-like of shape (n_classes, n_classes), default=None
         ``allowed[j, i]``: whether class i can be given label j.
     constraints : callable, default=None
@@ -180,7 +183,7 @@ def estimate_noise_matrix(
     n_bootstrap : int, default=0
         Bootstrap samples for 90 % intervals of the entries.
     random_state : int, RandomState instance or None, default=None
-        For the parts and the bootstrap.
+        For the folds and the bootstrap.
 
     Returns
     -------
@@ -190,7 +193,7 @@ def estimate_noise_matrix(
     ------
     ValueError
         For an argument out of its range, labels outside `classes`, or a class
-        of which nothing is known.
+        without clean rows where `shrinkage` needs counts.
 
     References
     ----------
@@ -208,16 +211,17 @@ def estimate_noise_matrix(
     array([[0.5, 0. ],
            [0.5, 1. ]])
     """
-    labels = [np.asarray(column_or_1d(y)) for y in (y_true_clean, y_noisy)]
+    given = {"y_true_clean": y_true_clean, "y_noisy": y_noisy}
     if y_given_clean is not None:
-        labels.append(np.asarray(column_or_1d(y_given_clean)))
-    for y in labels:
+        given["y_given_clean"] = y_given_clean
+    labels = {name: np.asarray(column_or_1d(y)) for name, y in given.items()}
+    for y in labels.values():
         check_classification_targets(y)
     check_consistent_length(y_true_clean, pred_clean, y_given_clean)
     check_consistent_length(y_noisy, pred_noisy)
-    hard = [p for p in (pred_clean, pred_noisy) if np.ndim(p) == 1]
+    hard = [np.asarray(p) for p in (pred_clean, pred_noisy) if np.ndim(p) == 1]
     if classes is None:
-        classes = np.unique(np.concatenate([*labels, *map(np.asarray, hard)]))
+        classes = np.unique(np.concatenate([*labels.values(), *hard]))
     classes = np.asarray(classes)
     if not np.array_equal(classes, np.unique(classes)):
         raise ValueError(f"classes must be sorted and differ; got {classes.tolist()}.")
@@ -228,51 +232,34 @@ def estimate_noise_matrix(
         penalty=penalty,
         shrinkage=shrinkage,
         solver=solver,
-        allowed=None if allowed is None else np.asarray(allowed),
+        allowed=allowed,
         constraints=constraints,
     )
     settings.check(len(classes))
+    if isinstance(cv, bool) or not isinstance(cv, Integral) or cv < 2:
+        raise ValueError(f"cv must be an integer of at least 2; got {cv!r}.")
     rng = check_random_state(random_state)
-    codes = [_encode(y, classes) for y in labels]
+    codes = {name: label_codes(y, classes, name) for name, y in labels.items()}
+    y_clean, n_clean = codes["y_true_clean"], len(codes["y_true_clean"])
     predictions = Predictions(
         clean=_as_rows(pred_clean, classes, "pred_clean"),
-        y_clean=codes[0],
-        fold=_parts(codes[0], cv, rng),
+        y_clean=y_clean,
+        fold=deal_by_class(y_clean, min(cv, n_clean), rng.permutation(n_clean)),
         noisy=[_as_rows(pred_noisy, classes, "pred_noisy")],
-        y_noisy=codes[1],
-        w_clean=check_sample_weight(None, len(codes[0])),
-        w_noisy=check_sample_weight(None, len(codes[1])),
+        y_noisy=codes["y_noisy"],
+        w_clean=np.ones(n_clean),
+        w_noisy=np.ones(len(codes["y_noisy"])),
         soft=not hard,
-        y_given=codes[2] if y_given_clean is not None else None,
+        y_given=codes.get("y_given_clean"),
     )
     return estimate_from_predictions(
         predictions, settings, n_bootstrap=n_bootstrap, rng=rng
     )
 
 
-def _encode(y, classes):
-    unknown = sorted({*y.tolist()} - {*classes.tolist()}, key=str)
-    if unknown:
-        raise ValueError(
-            f"Labels {unknown} are not among the classes {classes.tolist()}."
-        )
-    return np.searchsorted(classes, y)
-
-
-def _as_rows(predictions, classes, name):
+def _as_rows(predictions: ArrayLike, classes: np.ndarray, name: str) -> FloatArray:
     """Probabilities, or labels as rows of zeros and a one."""
-    if np.ndim(predictions) == 1:
-        codes = _encode(np.asarray(predictions), classes)
-        return np.eye(len(classes))[codes]
+    predictions = np.asarray(predictions)
+    if predictions.ndim == 1:
+        return np.eye(len(classes))[label_codes(predictions, classes, name)]
     return check_probabilities(predictions, name, (len(predictions), len(classes)))
-
-
-def _parts(codes, cv, rng):
-    """Part of each clean row, dealt out class by class."""
-    if isinstance(cv, bool) or not isinstance(cv, Integral) or cv < 2:
-        raise ValueError(f"cv must be an integer of at least 2; got {cv!r}.")
-    order = rng.permutation(len(codes))
-    order = order[np.argsort(codes[order], kind="stable")]
-    fold = np.empty(len(codes), dtype=int)
-    fold[order] = np.arange(len(codes)) % min(cv, len(codes))
-    return fold

@@ -11,7 +11,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from torch import nn
-from torch.utils.data import DataLoader
 
 from sklearn_noisy import (
     NoiseAdaptedClassifier,
@@ -329,41 +328,6 @@ def test_what_has_no_training_to_show(robust):
         TrainingDisplay.from_estimator(robust, true_matrix=np.eye(10))
     with pytest.raises(ValueError, match="ax must be 2 matplotlib Axes; got 1"):
         TrainingDisplay.from_estimator(robust, ax=plt.subplots()[1])
-
-
-# Accuracy by epoch.
-
-
-@pytest.mark.parametrize("batches", [{}, {"iterator_valid": DataLoader}])
-def test_recording_does_not_change_training(rows, batches):
-    X, y_given, X_clean, y_clean = rows
-    names = np.array(["d" + str(k) for k in range(10)], dtype=object)
-    y_given, y_clean = names[y_given], names[y_clean]
-    params = {"loss": "cross_entropy", "max_epochs": 3, "random_state": 0, **batches}
-    params["module__dropout"] = 0.5
-    plain = RobustLossClassifier(**params).fit(X, y_given)
-    records = [EpochAccuracy(sparse.csr_array(X_clean), y_clean, name="checked")]
-    watched = RobustLossClassifier(callbacks=records, **params).fit(X, y_given)
-    assert watched.history_[:, "train_loss"] == plain.history_[:, "train_loss"]
-    score = watched.score(X_clean, y_clean)
-    assert watched.history_[-1, "checked"] == score != watched.history_[0, "checked"]
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda X, y: EpochAccuracy(X, y + 5), "nothing but the classes .* got 10"),
-        (lambda X, y: EpochAccuracy(X[:, :9], y), r"rows of shape \(9,\)"),
-        (lambda X, y: EpochAccuracy(X[:9], y), "inconsistent numbers of samples"),
-        (lambda X, y: EpochAccuracy(X, y, name=3), "non-empty string; got 3"),
-        (lambda X, y: EpochAccuracy(X, y, name="train_loss"), "a column of the hist"),
-    ],
-)
-def test_rows_that_cannot_be_recorded(rows, make, message):
-    X, y_given, X_clean, y_clean = rows
-    clf = RobustLossClassifier(max_epochs=1, callbacks=[make(X_clean, y_clean)])
-    with pytest.raises(ValueError, match=message):
-        clf.fit(X, y_given)
 
 
 # Label issues.

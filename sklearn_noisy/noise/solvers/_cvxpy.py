@@ -1,23 +1,26 @@
-"""Eq. 5 as a convex program: the reference, and what takes further constraints."""
+"""Eq. 5 by cvxpy: the reference solver, and the one that takes constraints."""
 
-import cvxpy as cp
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from sklearn_noisy.noise._solvers import Solution, _Problem, weights
+from sklearn_noisy._typing import BoolArray, FloatArray
+from sklearn_noisy.noise.solvers._problem import Problem, Solution
 
 __all__ = ["solve_cvxpy"]
 
 
 def solve_cvxpy(
-    C_clean,
-    C_noisy,
-    l1_penalty=0.0,
+    C_clean: FloatArray,
+    C_noisy: FloatArray,
+    l1_penalty: float = 0.0,
     *,
-    penalty="off_diagonal",
-    allowed=None,
-    constraints=None,
-    cvxpy_solver="CLARABEL",
-):
+    penalty: str = "off_diagonal",
+    allowed: BoolArray | None = None,
+    constraints: Callable[[Any], Any] | None = None,
+    cvxpy_solver: str = "CLARABEL",
+) -> Solution:
     """Eq. 5 by cvxpy, as the paper writes it.
 
     Parameters
@@ -38,16 +41,20 @@ def solve_cvxpy(
     Returns
     -------
     Solution
-        `dual_gap` is NaN with `constraints`, which the bound does not know.
+        `dual_gap` is NaN with `constraints`: the bound holds without them only.
 
     Raises
     ------
     ValueError
-        If there is no such R, or `constraints` does not return constraints.
+        If no R fulfils the constraints.
+    TypeError
+        If `constraints` returns something else than cvxpy constraints.
     """
-    n_classes = len(C_clean)
-    R = cp.Variable((n_classes, n_classes), nonneg=True)
-    rules = [] if penalty == "relaxed" else [cp.sum(R, axis=0) == 1]
+    import cvxpy as cp  # slow to import, and needed here only
+
+    problem = Problem(C_clean, C_noisy, l1_penalty, penalty, allowed)
+    R = cp.Variable(C_clean.shape, nonneg=True)
+    rules = [cp.sum(R, axis=0) == 1] if problem.on_simplex else []
     if allowed is not None and not allowed.all():
         rules.append(R[~allowed] == 0)
     if constraints is not None:
@@ -60,11 +67,10 @@ def solve_cvxpy(
                     f"it returned {rule!r}."
                 )
         rules += further
-    W = weights(n_classes, penalty)
-    # |R| is R here, but cvxpy should see what the paper writes.
+    # R >= 0, so that |R| is R; this is how the paper writes it.
     fit = cp.sum_squares(C_clean @ R - C_noisy)
     program = cp.Problem(
-        cp.Minimize(fit + l1_penalty * cp.sum(cp.multiply(W, cp.abs(R)))), rules
+        cp.Minimize(fit + l1_penalty * cp.sum(cp.multiply(problem.W, cp.abs(R)))), rules
     )
     program.solve(solver=cvxpy_solver)
     if R.value is None:
@@ -72,8 +78,7 @@ def solve_cvxpy(
             f"constraints and allowed leave no noise matrix: cvxpy says "
             f"{program.status!r}."
         )
-    problem = _Problem(C_clean, C_noisy, l1_penalty, penalty, allowed)
-    # Interior-point answers are off the boundary by about 1e-9.
+    # Interior-point solutions violate the constraints by about 1e-9.
     X = problem.project(R.value.T) if constraints is None else np.maximum(R.value.T, 0)
     gap = float(problem.dual_gaps(X).sum()) if constraints is None else np.nan
     n_iter = program.solver_stats.num_iters or 0

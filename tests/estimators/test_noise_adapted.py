@@ -26,8 +26,6 @@ from sklearn_noisy import (
     save,
 )
 from sklearn_noisy._matrix_sources import learned as learned_module
-from sklearn_noisy._matrix_sources.learned import Learning, knowledge
-from sklearn_noisy._training.callbacks import is_worse
 from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
 from sklearn_noisy.exceptions import NoiseModelWarning
 
@@ -129,22 +127,6 @@ def test_label_quality_is_that_of_the_rows_that_came(digits):
         "label_quality_",
     )
     assert not hasattr(clf, "noise_matrix_path_")
-
-
-def test_how_far_a_class_is_known():
-    labels = np.array([0, 0, 0, 1, 2, 2])
-    sure = np.eye(4)[labels]
-    weight = np.array([1.0, 2.0, 3.0, 1.0, 1.0, 4.0])
-    # A class that has no probability anywhere is not known.
-    assert knowledge(sure, weight).tolist() == [1, 1, 1, 0]
-    assert knowledge(np.tile([0.7, 0.1, 0.2, 0.0], (6, 1)), weight).tolist() == [0] * 4
-    # A net that says half of the time which of two classes it is, and knows no more
-    # in the other half, explains a half; four times what the start is worth.
-    p = np.full((400, 2), 0.5)
-    for known, expected in ((200, 0.8), (80, 0.5), (0, 0.0)):
-        p[:] = 0.5
-        p[:known] = np.eye(2)[np.arange(known) % 2]
-        np.testing.assert_allclose(knowledge(p, np.ones(400)), expected, atol=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore:The noise matrix is not dominated")
@@ -478,16 +460,6 @@ def test_the_epoch_that_is_kept(digits):
     assert losses[kept - 1] < losses[0]
 
 
-def test_worse_by_a_standard_error():
-    others = torch.linspace(0, 5, 100)
-    assert is_worse(others + 0.1, others)
-    assert not is_worse(others - 0.1, others)
-    # The difference has standard deviation 1, its mean a standard error of 0.1.
-    spread = torch.tensor([1.0, -1.0]).repeat(50)
-    assert is_worse(others + spread + 0.12, others)
-    assert not is_worse(others + spread + 0.08, others)
-
-
 def test_learning_rate_cycle(blobs):
     X, _, y_mixed, _, Q = blobs
     rates = []
@@ -590,13 +562,13 @@ def test_progress_is_shown_when_asked_for(blobs, capsys):
         ({"noise_matrix": np.full((3, 3), 1 / 3)}, "noise_matrix is singular"),
         ({"noise_init": np.eye(2)}, "shape"),
         ({"noise_init": "zero"}, "noise_init must be .*'zero'"),
-        ({"alpha": 1.2}, "alpha == 1.2"),
-        ({"alpha": -0.1}, "alpha == -0.1"),
-        ({"gamma": -1.0}, "gamma == -1.0"),
+        ({"alpha": 1.2}, "alpha must be in .*, got 1.2"),
+        ({"alpha": -0.1}, "alpha must be in .*, got -0.1"),
+        ({"gamma": -1.0}, "gamma must be in .*, got -1.0"),
         ({"gamma": 0.0}, "gamma=0 leaves out all noisy rows"),
         ({"regularizer": "l1"}, "regularizer must be None or one of .*'l1'"),
-        ({"noise_decay": -1.0}, "noise_decay == -1.0"),
-        ({"noise_lr": 0.0}, "noise_lr == 0.0"),
+        ({"noise_decay": -1.0}, "noise_decay must be in .*, got -1.0"),
+        ({"noise_lr": 0.0}, "noise_lr must be in .*, got 0.0"),
         ({"warm_up": 0}, "warm_up == 0"),
         ({"n_folds": 0}, "n_folds == 0"),
         ({"n_rounds": -1}, "n_rounds == -1"),
@@ -647,12 +619,6 @@ def test_many_classes_of_few_rows():
         clf = NoiseAdaptedClassifier(random_state=0, n_rounds=0).fit(X, given)
     assert (clf.noise_matrix_ >= 0).all()
     assert clf.score(X, y) > 0.3
-
-
-def test_what_is_known_of_a_class_has_bounds():
-    # Variance and its bound differ by a rounding error here.
-    p = np.repeat(np.eye(2), [134, 66], axis=0)
-    assert (knowledge(p, np.ones(200)) <= 1).all()
 
 
 def test_outside_rows_are_no_clean_rows(blobs):

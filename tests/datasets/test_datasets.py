@@ -184,5 +184,5 @@ def test_archive_errors(tmp_path):
 
 
 def test_a_rate_in_the_place_of_the_matrix_is_told():
-    with pytest.raises(ValueError, match=r"got 0.3. A noise rate goes by its name"):
+    with pytest.raises(ValueError, match=r"got 0.3. Pass a noise rate as noise_rate"):
         corrupt_labels([0, 1], 0.3)

@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from sklearn_noisy._typing import BoolArray, FloatArray
+
 __all__ = ["project_columns", "project_rows"]
 
 
-def project_rows(V, allowed=None):
+def project_rows(V: FloatArray, allowed: BoolArray | None = None) -> FloatArray:
     """Nearest probability distribution to each row.
 
     The projection of v is ``max(v - θ, 0)`` with the one θ for which it sums to
@@ -29,7 +31,7 @@ def project_rows(V, allowed=None):
     if allowed is not None:
         V = np.where(allowed, V, -np.inf)
     descending = np.sort(V, axis=1)[:, ::-1]
-    # An excluded entry is -inf: it must not poison the sums, nor count.
+    # -inf, which marks an excluded entry, would make the sums infinite.
     finite = descending if allowed is None else np.maximum(descending, -1e300)
     excess = np.cumsum(finite, axis=1)
     excess -= 1
@@ -39,7 +41,7 @@ def project_rows(V, allowed=None):
     return np.maximum(V - theta[:, None], 0)
 
 
-def project_columns(V, allowed=None):
+def project_columns(V: FloatArray, allowed: BoolArray | None = None) -> FloatArray:
     """Nearest probability distribution to each column.
 
     Parameters

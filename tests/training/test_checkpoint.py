@@ -222,17 +222,18 @@ def fit_in_process(marker, folder):
 SCRIPT = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1:3]
 import conftest, numpy, test_checkpoint
-folder = Path(sys.argv[2])
+folder = Path(sys.argv[3])
 found = test_checkpoint.fit_in_process(folder / "stop", folder / "kept")
 numpy.save(folder / "found.npy", found)
 """
 
 
 def test_a_process_that_was_killed(tmp_path):
-    here = str(Path(__file__).parent)
-    command = [sys.executable, "-c", SCRIPT, here, str(tmp_path)]
+    here = Path(__file__).parent
+    folders = [str(here), str(here.parent), str(tmp_path)]  # of this file and conftest
+    command = [sys.executable, "-c", SCRIPT, *folders]
     (tmp_path / "stop").touch()
     killed = subprocess.run(command, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr

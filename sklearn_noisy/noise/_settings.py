@@ -1,0 +1,127 @@
+"""The parameters of an estimate from clean rows, and the solver that they choose."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from sklearn_noisy._typing import ArrayLike, FloatArray
+from sklearn_noisy._validation import check_choice
+from sklearn_noisy.noise._bayes import normalise_columns
+from sklearn_noisy.noise._temperature import SMALLEST
+from sklearn_noisy.noise.solvers import (
+    PENALTIES,
+    Solution,
+    project_columns,
+    solve_cvxpy,
+    solve_fista,
+    solve_inverse,
+)
+
+__all__ = ["Settings"]
+
+METHODS = ("l1", "inverse")
+SOLVERS = ("auto", "fista", "cvxpy")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Parameters of :func:`estimate_noise_matrix` of the same names."""
+
+    method: str = "l1"
+    l1_penalty: float | str = "cv"
+    l1_penalties: ArrayLike | None = None
+    penalty: str = "off_diagonal"
+    solver: str = "auto"
+    shrinkage: float | str = "auto"
+    allowed: ArrayLike | None = None
+    constraints: Callable[[Any], Any] | None = None
+
+    def check(self, n_classes: int) -> None:
+        """Raise for a value or a combination that is not accepted."""
+        for name, choices in (
+            ("method", METHODS),
+            ("penalty", PENALTIES),
+            ("solver", SOLVERS),
+        ):
+            check_choice(getattr(self, name), name, choices)
+        for name, word, high in (
+            ("l1_penalty", "cv", np.inf),
+            ("shrinkage", "auto", 1),
+        ):
+            value = getattr(self, name)
+            is_number = isinstance(value, Real) and 0 <= float(value) <= high
+            if not (value == word if isinstance(value, str) else is_number):
+                raise ValueError(
+                    f"{name} must be {word!r} or a number from 0 to {high}; got "
+                    f"{value!r}."
+                )
+        if self.constraints is not None and not callable(self.constraints):
+            raise TypeError(
+                "constraints must be a callable that takes the cvxpy variable R; got "
+                f"{self.constraints!r}."
+            )
+        if self.constraints is not None and self.solver == "fista":
+            raise ValueError(
+                "constraints need solver='cvxpy' or 'auto'; got solver='fista'."
+            )
+        if self.allowed is not None:
+            _check_allowed(np.asarray(self.allowed), n_classes)
+
+    def solve(
+        self,
+        C_clean: FloatArray,
+        C_noisy: FloatArray,
+        l1_penalty: float,
+        start: FloatArray | None = None,
+    ) -> Solution:
+        """Solution of Eq. 3 or Eq. 5, by the chosen method and solver."""
+        allowed = None if self.allowed is None else np.asarray(self.allowed).T
+        if self.method == "inverse":
+            R = solve_inverse(C_clean, C_noisy)
+            if allowed is not None:
+                R = project_columns(R, allowed)
+            residual = float(((C_clean @ R - C_noisy) ** 2).sum())
+            return Solution(R, residual, np.nan, 0)
+        problem = (C_clean, C_noisy, l1_penalty)
+        if self.solver == "cvxpy" or self.constraints is not None:
+            return solve_cvxpy(
+                *problem,
+                penalty=self.penalty,
+                allowed=allowed,
+                constraints=self.constraints,
+            )
+        return solve_fista(*problem, penalty=self.penalty, allowed=allowed, start=start)
+
+    def normalised(self, R: FloatArray, *, strict: bool = False) -> FloatArray:
+        """R with columns that sum to 1, which only the relaxed problem leaves to do.
+
+        A zero column becomes that of the identity; if `strict`, it is an error.
+        """
+        if self.penalty != "relaxed":
+            return R
+        empty = np.flatnonzero(R.sum(axis=0) <= SMALLEST)
+        if strict and len(empty):
+            raise ValueError(
+                f"penalty='relaxed' made column {int(empty[0])} of the inverse noise "
+                "matrix zero, which is no distribution: lower l1_penalty, or use "
+                "penalty='off_diagonal'."
+            )
+        return normalise_columns(R, SMALLEST)
+
+
+def _check_allowed(allowed: np.ndarray, n_classes: int) -> None:
+    """Raise unless `allowed` is a boolean matrix with a diagonal of True."""
+    if allowed.shape != (n_classes, n_classes) or allowed.dtype != bool:
+        raise ValueError(
+            f"allowed must be a boolean matrix of shape {(n_classes, n_classes)}, "
+            f"oriented like Q; got shape {allowed.shape}, dtype {allowed.dtype}."
+        )
+    forbidden = np.flatnonzero(~np.diag(allowed))
+    if len(forbidden):
+        raise ValueError(
+            f"allowed forbids class {int(forbidden[0])} (by index) to keep its label: "
+            "its diagonal must be True."
+        )
