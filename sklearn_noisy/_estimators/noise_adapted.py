@@ -261,7 +261,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
     (10, 10)
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         module=None,
         *,

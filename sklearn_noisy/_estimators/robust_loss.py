@@ -148,7 +148,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
     True
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         module=None,
         *,

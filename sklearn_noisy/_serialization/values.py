@@ -9,11 +9,11 @@ from ``PACKAGES``; no name from a file is imported.
 
 import inspect
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 
 from sklearn_noisy import losses, nn
@@ -223,6 +223,12 @@ def decode_array(payload, decoder):
     return array.T if payload["order"] == "F" else array
 
 
+def is_frame(value):
+    """Whether a value is a pandas DataFrame; who has none needs no pandas."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and type(value) is pandas.DataFrame
+
+
 def encode_frame(frame, encoder, where):
     columns = [frame.iloc[:, k].to_numpy() for k in range(frame.shape[1])]
     labels = [
@@ -236,6 +242,8 @@ def encode_frame(frame, encoder, where):
 
 def build_frame(columns, index, names):
     """A DataFrame from arrays, one a column, and labels."""
+    import pandas as pd
+
     frame = pd.DataFrame(dict(enumerate(columns)), index=pd.Index(index))
     return frame.set_axis(pd.Index(names), axis=1)
 
@@ -342,7 +350,7 @@ KINDS = {
         lambda payload, decoder: decode_array(payload, decoder)[()],
     ),
     "frame": Kind(
-        exactly(pd.DataFrame),
+        is_frame,
         encode_frame,
         lambda payload, decoder: build_frame(*decoder.decode(payload)),
     ),

@@ -141,7 +141,9 @@ def test_the_column_of_a_class_that_nobody_knows_stays(monkeypatch):
     path = small().fit(X, given).noise_matrix_path_
     moved = np.abs(path[-1] - path[0]).sum(axis=0)
     assert np.abs(path[-1] - Q).sum(axis=0)[0] < 0.1
-    monkeypatch.setattr(learned_module, "LEARNING", Learning(start_worth=1e-9))
+    monkeypatch.setattr(
+        learned_module, "LEARNING", learned_module.Learning(start_worth=1e-9)
+    )
     path = small().fit(X, given).noise_matrix_path_
     assert np.abs(path[-1] - path[0]).sum(axis=0).max() > 4 * moved[1:].max()
 
