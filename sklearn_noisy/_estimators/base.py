@@ -37,7 +37,8 @@ from sklearn_noisy._validation import (
 from sklearn_noisy.exceptions import TrainingDivergedError, TrainingInterruptedWarning
 from sklearn_noisy.nn import MLP
 
-__all__ = ["AUTO", "BaseNoisyLabelClassifier", "check_rows", "is_dataset"]
+# What reads its rows on request.
+DATASETS = (Dataset, SliceDataset)
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
     def _fit(self, X, y, sample_weight, is_clean=None, *, partial=False, classes=None):
         goes_on = hasattr(self, "_trainer") and (partial or self.warm_start)
+        keeps = nullcontext()
         with all_or_nothing(self, goes_on):
             self._check_parameters()
             if partial:
@@ -174,18 +176,17 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 n_rows = 0 if partial else len(data.y)
                 spec = self._net_spec(data.rows, data.classes, n_rows)
                 trainer = Trainer(spec, own_generator(self.random_state))
-            if partial:
-                if not goes_on:
-                    self._build(trainer, FitData(data, data, None))
-                trainer.run(data.labelled(), None, 1)
-            else:
+            if self.checkpoint is not None and not partial:
                 before = (self.module_, self.n_iter_) if goes_on else None
-                with (
-                    nullcontext()
-                    if self.checkpoint is None
-                    else checkpointed(self, trainer, data, before)
-                ):
-                    self._train(trainer, hold_out(self, data, trainer.rng), goes_on)
+                keeps = checkpointed(self, trainer, data, before)
+            with keeps:
+                parts = FitData(data, data, None)
+                holds_out = self.early_stopping
+                if holds_out == "auto":
+                    holds_out = len(data.y) >= AUTO.min_rows
+                if holds_out and not partial:
+                    parts = data.hold_out(self.validation_fraction, trainer.rng)
+                self._train(trainer, parts, goes_on=goes_on, partial=partial)
             self._trainer = trainer
             if trainer.net.interrupted_:
                 warnings.warn(
@@ -200,9 +201,12 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         """Checked and encoded rows; those of weight 0 are left out."""
         shape = self._trainer.spec.row_shape if goes_on else None
         rows, (y,) = check_rows(self, X, (y,), shape)
-        weight = check_sample_weight(sample_weight, len(rows))
-        # A call of partial_fit may come without a clean row.
-        is_clean = check_is_clean(is_clean, len(rows), needed=classes is None)
+        weight = check_sample_weight(sample_weight, len(y))
+        if is_clean is None:
+            is_clean = np.zeros(len(y), dtype=bool)
+        else:
+            # A call of partial_fit may come without a clean row.
+            is_clean = check_is_clean(is_clean, len(y), needed=classes is None)
         kept = weight > 0
         if not kept.all():
             rows, y = rows.subset(kept), y[kept]
@@ -265,15 +269,11 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             parameters=parameters,
         )
 
-    def _build(self, trainer, parts):
-        """Make the net that is trained."""
-        trainer.build(parts.everything)
-
-    def _train(self, trainer, parts, goes_on):
+    def _train(self, trainer, parts, *, goes_on, partial):
         """Train the net of the last call, or a new one."""
         if not goes_on:
-            self._build(trainer, parts)
-        trainer.run(parts.train.labelled(), parts.valid, self.max_epochs)
+            trainer.build(parts.everything)
+        trainer.run(parts, 1 if partial else self.max_epochs)
 
     def _logits(self, X):
         check_is_fitted(self)
@@ -288,16 +288,6 @@ def _trainer_of(estimator):
         # hasattr asks this way whether the estimator is fitted.
         name = type(estimator).__name__
         raise AttributeError(f"{name} is not fitted yet.") from None
-
-
-def hold_out(estimator, data, rng):
-    """Training and, with early stopping, validation rows."""
-    stops = estimator.early_stopping
-    if stops == "auto":
-        stops = len(data.y) >= AUTO.min_rows
-    if not stops:
-        return FitData(data, data, None)
-    return FitData(data, *data.hold_out(estimator.validation_fraction, rng))
 
 
 @contextmanager
@@ -326,14 +316,6 @@ def all_or_nothing(estimator, goes_on):
         raise
 
 
-# Rows.
-
-
-def is_dataset(X):
-    """Whether `X` is a data set, which reads its rows on request."""
-    return isinstance(X, (Dataset, SliceDataset))
-
-
 def check_rows(estimator, X, labels, row_shape):
     """Checked rows and labels.
 
@@ -360,9 +342,10 @@ def check_rows(estimator, X, labels, row_shape):
             "X; iterator_train=torch.utils.data.DataLoader loads it with workers."
         )
     options = {"reset": row_shape is None, "allow_nd": True}
-    if is_dataset(X):
+    if isinstance(X, DATASETS):
         rows = X if isinstance(X, Rows) else _rows_of_dataset(X)
-        _check_shape(estimator, rows.source.row_shape, row_shape)
+        if row_shape is not None:
+            _check_shape(estimator, rows.source.row_shape, row_shape)
         validate_data(estimator, rows.take(slice(0, 1)).numpy(), **options)
         labels = [column_or_1d(y, warn=True) for y in labels]
         check_consistent_length(rows, *labels)
@@ -374,12 +357,13 @@ def check_rows(estimator, X, labels, row_shape):
     checked = validate_data(estimator, X, *labels, accept_sparse="csr", **options)
     X, *labels = checked if labels else [checked]
     rows = Rows(X.sorted_indices() if sparse.issparse(X) else X)
-    _check_shape(estimator, rows.source.row_shape, row_shape)
+    if row_shape is not None:
+        _check_shape(estimator, rows.source.row_shape, row_shape)
     return rows, labels
 
 
 def _check_shape(estimator, shape, expected):
-    if expected is not None and tuple(shape) != tuple(expected):
+    if tuple(shape) != tuple(expected):
         raise ValueError(
             f"X has rows of shape {tuple(shape)}, but {type(estimator).__name__} was "
             f"fitted on rows of shape {tuple(expected)}."

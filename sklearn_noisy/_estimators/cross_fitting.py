@@ -12,7 +12,7 @@ from sklearn.utils import check_array, indexable
 from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 
-from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier, is_dataset
+from sklearn_noisy._estimators.base import DATASETS, BaseNoisyLabelClassifier
 from sklearn_noisy._rows.rows import Rows
 from sklearn_noisy._splits import make_splits
 from sklearn_noisy._validation import check_sample_weight
@@ -64,7 +64,7 @@ def rows_for(estimator, X, n_jobs):
     shares = is_ours and effective_n_jobs(n_jobs) == 1
     if isinstance(X, Rows):
         return X if shares else X.original()
-    if not shares or is_dataset(X):
+    if not shares or isinstance(X, DATASETS):
         return X
     X = check_array(
         X, accept_sparse="csr", allow_nd=True, input_name="X", estimator=estimator

@@ -1,5 +1,6 @@
 """NoiseAdaptedClassifier: a net and a model of how its labels were made wrong."""
 
+import functools
 import warnings
 from dataclasses import dataclass, replace
 
@@ -12,14 +13,12 @@ from sklearn_noisy._estimators.noise_matrix import NoiseMatrixEstimator
 from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
 from sklearn_noisy._matrix_sources.plan import is_fixed, make_criterion, make_plan
 from sklearn_noisy._training.callbacks import BestEpoch, OneCycle, is_worse
-from sklearn_noisy._training.trainer import seeded_torch
+from sklearn_noisy._training.trainer import draw_seed, seeded_torch
 from sklearn_noisy._validation import encode_labels
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.nn import NoiseLayer, floating_dtype
 from sklearn_noisy.nn._noise_layer import encode_targets
 from sklearn_noisy.noise._checks import check_possible
-
-__all__ = ["NoiseAdaptedClassifier"]
 
 # Attributes of a fit whose source found something beside the matrix.
 FOUND = ("noise_matrix_path_", "noise_matrix_estimator_", "label_quality_")
@@ -375,6 +374,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
             net that is whole, or what the first one had reached. Before there is a
             noise matrix there is no model, and the interrupt is raised.
         """
+        make_plan(self, self._default_matrix_estimator)  # refuses bad parameters
         return self._fit(X, y, sample_weight, is_clean)
 
     @available_if(can_train_by_parts)
@@ -398,6 +398,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         -------
         self
         """
+        make_plan(self, self._default_matrix_estimator)
         return self._fit(X, y, sample_weight, is_clean, partial=True, classes=classes)
 
     @available_if(has_noise_matrix)
@@ -422,10 +423,6 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
 
     _named_batch_sizes = ("auto",)
 
-    def _check_parameters(self):
-        make_plan(self, self._default_matrix_estimator)
-        super()._check_parameters()
-
     def _encode(self, y, classes):
         outside = self.outside_label
         if outside is None:
@@ -439,7 +436,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
 
     def _check_data(self, X, y, sample_weight, is_clean, goes_on, classes=None):
         data = super()._check_data(X, y, sample_weight, is_clean, goes_on, classes)
-        targets = encode_targets(data.y, data.is_clean, data.n_classes)
+        targets = encode_targets(data.y, data.is_clean, len(data.classes))
         data = replace(data, targets=targets, noisy_weight=self.gamma)
         if self.gamma == 0 and not data.is_clean.any():
             raise ValueError(
@@ -464,63 +461,53 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         if batch_size == "auto":
             many = n_rows >= AUTO_BATCH.many_rows
             batch_size = AUTO_BATCH.size_of_many if many else AUTO_BATCH.size
+        criterion = functools.partial(make_criterion, self)
         return replace(
-            spec,
-            criterion=self._make_criterion,
-            callbacks=callbacks,
-            batch_size=batch_size,
+            spec, criterion=criterion, callbacks=callbacks, batch_size=batch_size
         )
 
-    def _make_criterion(self):
-        outside = self.outside_label is not None
-        return make_criterion(self.noise_model, self.noise_matrix_, outside=outside)
-
-    def _build(self, trainer, parts):
-        """Find the matrix, and make the net; the gradient has trained it as well."""
-        plan = make_plan(self, self._default_matrix_estimator)
-        data = parts.everything
-        if not plan.is_fixed and not data.is_noisy.any():
-            raise ValueError(
-                f"noise_matrix={self.noise_matrix!r} needs noisy rows; is_clean marks "
-                "every one."
-            )
+    def _train(self, trainer, parts, *, goes_on, partial):
+        """Find the matrix, train a net with it, and more nets on its posteriors."""
+        if goes_on:
+            super()._train(trainer, parts, goes_on=goes_on, partial=partial)
+            return
+        plan, data = make_plan(self, self._default_matrix_estimator), parts.everything
         for name in FOUND:
             vars(self).pop(name, None)  # of an earlier fit
         if plan.is_fixed:
             found = plan.source.find(parts, trainer)
-        else:
-            with seeded_torch(trainer.draw_seed(), trainer.spec.device):
+        elif data.is_noisy.any():
+            with seeded_torch(trainer.rng, trainer.spec.device):
                 found = plan.source.find(parts, trainer)
-        self.noise_matrix_ = found.matrix
-        if not plan.is_fixed:
             self.noise_matrix_path_ = np.stack(found.path)
+        else:
+            raise ValueError(
+                f"noise_matrix={self.noise_matrix!r} needs noisy rows; is_clean marks "
+                "every one."
+            )
+        self.noise_matrix_ = found.matrix
         if found.estimator is not None:
             self.noise_matrix_estimator_ = found.estimator
-        if found.label_quality is not None:
-            self.label_quality_ = _quality_of_all(data, found.label_quality)
+        if found.label_quality is not None:  # of the noisy rows
+            quality = np.where(data.is_clean, 1.0, np.nan)
+            quality[data.is_noisy] = found.label_quality
+            self.label_quality_ = np.full(len(data.kept), np.nan)
+            self.label_quality_[data.kept] = quality
         if plan.model == "backward":
             warnings.warn(
                 "noise_model='backward' inverts the noise matrix: its loss has no "
                 "lower bound, and networks diverge. 'bottom_up' does not.",
                 NoiseModelWarning,
-                stacklevel=2,
+                stacklevel=4,
             )
         if not found.is_net_trained:
             trainer.build(data, 0)
-        return plan, found
-
-    def _train(self, trainer, parts, goes_on):
-        if goes_on:
-            super()._train(trainer, parts, goes_on)
-            return
-        plan, found = self._build(trainer, parts)
-        if not found.is_net_trained:
-            trainer.run(parts.train.labelled(), parts.valid, self.max_epochs)
-        if not plan.is_fixed and not parts.everything.is_clean.any():
+            trainer.run(parts, 1 if partial else self.max_epochs)
+        if not plan.is_fixed and not data.is_clean.any():
             _warn_unless_dominant(self.noise_matrix_, self.classes_)
         compare = parts.valid is not None and self.callbacks != "disable"
         for number in range(1, plan.n_rounds + 1):
-            if not _train_a_round(trainer, parts, self, number, compare=compare):
+            if partial or not _train_a_round(self, trainer, parts, number, compare):
                 break
 
     def _default_matrix_estimator(self, n_clean, trainer):
@@ -535,17 +522,17 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         is_auto = self.batch_size == "auto"
         plain = RobustLossClassifier(
             loss="cross_entropy",
-            random_state=trainer.draw_seed(),
+            random_state=draw_seed(trainer.rng),
             batch_size=AUTO_BATCH.size if is_auto else self.batch_size,
             **{name: getattr(self, name) for name in same},
             **params,
         )
         return NoiseMatrixEstimator(
-            plain, cv=min(5, max(2, n_clean)), random_state=trainer.draw_seed()
+            plain, cv=min(5, max(2, n_clean)), random_state=draw_seed(trainer.rng)
         )
 
 
-def _train_a_round(trainer, parts, estimator, number, *, compare):
+def _train_a_round(estimator, trainer, parts, number, compare):
     """Train a new net on the probabilities of the true labels, by the last net.
 
     Returns
@@ -557,13 +544,12 @@ def _train_a_round(trainer, parts, estimator, number, *, compare):
     teacher = trainer.net
     if teacher.interrupted_:
         return False
-    rows = parts.train.labelled()
     layer = NoiseLayer(torch.as_tensor(estimator.noise_matrix_))
-    logits = torch.from_numpy(teacher.logits(rows))
+    logits = torch.from_numpy(teacher.logits(parts.train.rows))
+    posterior = layer.posterior(logits, torch.from_numpy(parts.train.targets))
     dtype = torch.promote_types(floating_dtype(teacher.module_), torch.float32)
-    rows.y = layer.posterior(logits, rows.y).to(dtype)
     trainer.build(parts.everything, number)
-    trainer.run(rows, parts.valid, estimator.max_epochs)
+    trainer.run(parts, estimator.max_epochs, posterior.to(dtype))
     student = trainer.net
     if student.interrupted_:
         # The last net is complete. The fit as a whole was interrupted.
@@ -577,15 +563,6 @@ def _train_a_round(trainer, parts, estimator, number, *, compare):
 def _kept_losses(net):
     """Losses of the validation rows in the epoch that was kept."""
     return dict(net.callbacks_)["best_epoch"].best_losses_
-
-
-def _quality_of_all(data, of_noisy):
-    """``label_quality_`` of every row of the caller."""
-    quality = np.where(data.is_clean, 1.0, np.nan)
-    quality[data.is_noisy] = of_noisy
-    result = np.full(len(data.kept), np.nan)
-    result[data.kept] = quality
-    return result
 
 
 def _check_outside_label(outside, y, classes):

@@ -12,7 +12,7 @@ from sklearn.utils import check_scalar, get_tags, indexable
 from sklearn.utils.validation import column_or_1d, validate_data
 from tqdm import tqdm
 
-from sklearn_noisy._estimators.base import is_dataset
+from sklearn_noisy._estimators.base import DATASETS
 from sklearn_noisy._estimators.cross_fitting import (
     fit_on,
     out_of_fold_probabilities,
@@ -214,7 +214,10 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         """
         X, y = indexable(X, y)
         if not (
-            isinstance(X, list) or hasattr(X, "iloc") or issparse(X) or is_dataset(X)
+            isinstance(X, list)
+            or hasattr(X, "iloc")
+            or issparse(X)
+            or isinstance(X, DATASETS)
         ):
             X = np.asarray(X)
         labels = np.asarray(column_or_1d(y, warn=True))
@@ -255,7 +258,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
                 level=LEVEL,
                 rng=rng,
             )
-        if not is_dataset(X):  # sets n_features_in_ and feature_names_in_
+        if not isinstance(X, DATASETS):  # sets n_features_in_ and feature_names_in_
             validate_data(self, X, skip_check_array=True)
         self.classes_ = classes
         self._store(estimate)

@@ -288,10 +288,10 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
             callbacks="disable" if disabled else own + spec.callbacks,
         )
 
-    def _train(self, trainer, parts, goes_on):
-        super()._train(trainer, parts, goes_on)
+    def _train(self, trainer, parts, *, goes_on, partial):
+        super()._train(trainer, parts, goes_on=goes_on, partial=partial)
         schedule = dict(trainer.net.callbacks_).get("loss_schedule")
-        if schedule is not None:
+        if schedule is not None and not partial:
             schedule.warn_if_never(trainer.net)
 
 

@@ -112,7 +112,7 @@ class GradientMatrix:
             settings={**spec.settings, "optimizer__param_groups": groups},
         )
         trainer.build(data.everything, 0)
-        trainer.run(data.train.labelled(), data.valid, self.max_epochs)
+        trainer.run(data, self.max_epochs)
         path = dict(trainer.net.callbacks_).get("noise_matrix_path")
         _end_learning(trainer, spec)
         matrix = trainer.net.criterion_.matrix.detach().cpu().double().numpy()

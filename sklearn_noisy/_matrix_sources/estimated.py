@@ -56,7 +56,7 @@ class EstimatedMatrix:
                 NoiseModelWarning,
                 stacklevel=2,
             )
-            nets = FoldNets(rows.without_class_weight(), self.settings, trainer)
+            nets = FoldNets(rows, self.settings, trainer)
             matrix = confident_noise_matrix(
                 softmax(nets.warm_up(), axis=1), nets.given, nets.weight
             )
@@ -69,7 +69,7 @@ class EstimatedMatrix:
 
 def _fit(estimator: Any, rows: TrainingData) -> Any:
     """Fit on the rows that belong to a class; class weights do not count."""
-    inside = rows.subset(~rows.is_outside)
+    inside = rows.subset(rows.is_clean | rows.is_noisy)
     weight = inside.sample_weight
     return estimator.fit(
         inside.rows,

@@ -51,7 +51,7 @@ class KnownMatrix:
         """
         rows, name = data.everything, self.name
         matrix = in_class_order(self.matrix, rows.classes, name)
-        Q = check_noise_matrix(matrix, n_classes=rows.n_classes, name=name)
+        Q = check_noise_matrix(matrix, n_classes=len(rows.classes), name=name)
         check_possible(Q, rows.y[rows.is_noisy], rows.classes, name)
         if is_singular(Q):
             message = f"{name} is singular: given labels cannot tell some classes apart"
@@ -69,7 +69,7 @@ class IdentityMatrix:
 
     def find(self, data: FitData, trainer: Trainer) -> MatrixResult:
         """The identity."""
-        eye = np.eye(data.everything.n_classes)
+        eye = np.eye(len(data.everything.classes))
         return MatrixResult(eye, [eye])
 
 
@@ -81,7 +81,7 @@ class UniformConversion:
 
     def find(self, data: FitData, trainer: Trainer) -> MatrixResult:
         """``α I + (1 − α) / K``."""
-        n_classes = data.everything.n_classes
+        n_classes = len(data.everything.classes)
         uniform = np.full((n_classes, n_classes), (1 - self.alpha) / n_classes)
         matrix = uniform + self.alpha * np.eye(n_classes)
         return MatrixResult(matrix, [matrix])

@@ -109,25 +109,6 @@ class FoldSettings:
     one_cycle: bool
     verbose: int
 
-    def folds_for(self, n_rows: int) -> int:
-        """Number of folds for this number of noisy rows.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer rows than folds.
-        """
-        if self.n_folds == "auto":
-            if n_rows < LEARNING.few_rows:
-                return 1
-            few = n_rows < LEARNING.many_rows
-            return LEARNING.few_folds if few else LEARNING.many_folds
-        if int(self.n_folds) > n_rows:
-            raise ValueError(
-                f"n_folds={self.n_folds} is more than the {n_rows} noisy rows."
-            )
-        return int(self.n_folds)
-
 
 def knowledge(probabilities: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """How far each class is known, from 0 to 1.
@@ -175,13 +156,29 @@ class FoldNets:
     parts : list of tuples
         Rows that train, rows that are left out, and positions of the latter among the
         noisy rows.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer noisy rows than folds.
     """
 
     def __init__(self, data: TrainingData, settings: FoldSettings, trainer: Trainer):
+        # Class weights change how classes are learned, not how labels went wrong.
+        data = replace(data, weight=data.sample_weight)
         self.data, self.settings, self.trainer = data, settings, trainer
         noisy = np.flatnonzero(data.is_noisy)
         self.given, self.weight = data.y[noisy], data.weight[noisy]
-        n_folds = settings.folds_for(len(noisy))
+        n_folds: Any = settings.n_folds
+        if n_folds == "auto":
+            few = len(noisy) < LEARNING.many_rows
+            n_folds = LEARNING.few_folds if few else LEARNING.many_folds
+            if len(noisy) < LEARNING.few_rows:
+                n_folds = 1
+        elif n_folds > len(noisy):
+            raise ValueError(
+                f"n_folds={n_folds} is more than the {len(noisy)} noisy rows."
+            )
         self.is_cross_fitted = n_folds > 1
         # A net that judges the rows that it trains on should not learn them better.
         self.one_cycle = settings.one_cycle and self.is_cross_fitted
@@ -202,16 +199,19 @@ class FoldNets:
             criterion=partial(
                 NoiseLayer,
                 torch.as_tensor(matrix),
-                outside=bool(self.data.is_outside.any()),
+                outside=not (self.data.is_clean | self.data.is_noisy).all(),
             ),
             callbacks=[*callbacks, *cycle],
             verbose=0,  # lines of several nets at once cannot be told apart
         )
-        return [make_net(spec, train.labelled()) for train, _, _ in self.parts]
+        nets = []
+        for train, _, _ in self.parts:
+            nets.append(make_net(spec, train.labelled()))
+        return nets
 
     def logits(self, nets: list[NoisyLabelNet]) -> np.ndarray:
         """Logits of every noisy row, by the net that leaves it out."""
-        result = np.empty((len(self.given), self.data.n_classes))
+        result = np.empty((len(self.given), len(self.data.classes)))
         for net, (_, left_out, test) in zip(nets, self.parts, strict=True):
             result[test] = net.logits(left_out.rows)
         return result
@@ -238,7 +238,7 @@ class FoldNets:
             LEARNING.warm_up_patience if waits else None,
             by="loss" if self.one_cycle else "accuracy",
         )
-        nets = self.make(np.eye(self.data.n_classes), ("best_epoch", best))
+        nets = self.make(np.eye(len(self.data.classes)), ("best_epoch", best))
         if is_auto:
             n_epochs = self.settings.max_epochs
             if self.one_cycle:
@@ -266,7 +266,7 @@ class CountedMatrix:
 
     def find(self, data: FitData, trainer: Trainer) -> MatrixResult:
         """The counts, where the nets are certain if rows are left out."""
-        nets = FoldNets(data.everything.without_class_weight(), self.settings, trainer)
+        nets = FoldNets(data.everything, self.settings, trainer)
         logits = nets.warm_up()
         if nets.is_cross_fitted:
             matrix = certain_noise_matrix(
@@ -274,7 +274,7 @@ class CountedMatrix:
             )
         else:
             matrix = count_noise_matrix(
-                logits.argmax(axis=1), nets.given, nets.data.n_classes, nets.weight
+                logits.argmax(axis=1), nets.given, len(nets.data.classes), nets.weight
             )
         return MatrixResult(matrix, [matrix])
 
@@ -296,7 +296,7 @@ class LearnedMatrix:
     def find(self, data: FitData, trainer: Trainer) -> MatrixResult:
         """The matrix after the last epoch."""
         result = self.start.find(data, trainer)
-        nets = FoldNets(data.everything.without_class_weight(), self.settings, trainer)
+        nets = FoldNets(data.everything, self.settings, trainer)
         if not nets.is_cross_fitted:
             # Judged by a net that memorised the labels, EM goes to the identity.
             return result
@@ -333,10 +333,10 @@ class MatrixTraining:
         self.n_epochs = nets.settings.max_epochs
         self.label_quality: np.ndarray | None = None
         self.nets = nets.make(start)
-        self.trainings = [
-            Training(net, train.labelled(), None, self.n_epochs)
-            for net, (train, _, _) in zip(self.nets, nets.parts, strict=True)
-        ]
+        self.trainings = []
+        for net, (train, _, _) in zip(self.nets, nets.parts, strict=True):
+            training = Training(net, train.labelled(), None, self.n_epochs)
+            self.trainings.append(training)
 
     def epochs(self) -> Iterator[None]:
         """Train; yields after each epoch of all nets and of the matrix."""
@@ -351,7 +351,7 @@ class MatrixTraining:
             disable=not self.folds.settings.verbose,
         )
         with bar:
-            for _ in zip(*(t.epochs() for t in self.trainings), strict=True):
+            for _ in zip(*map(Training.epochs, self.trainings), strict=True):
                 epoch = len(self.path)
                 is_last = epoch == self.n_epochs
                 if epoch > rest or is_last:

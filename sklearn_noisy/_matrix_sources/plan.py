@@ -29,8 +29,6 @@ from sklearn_noisy._matrix_sources.result import MatrixSource
 from sklearn_noisy._validation import check_real
 from sklearn_noisy.nn import REGULARIZERS, ConvertedLabels, NoiseLayer
 
-__all__ = ["NoisePlan", "is_fixed", "make_criterion", "make_plan"]
-
 NOISE_MODELS = ("bottom_up", "top_down", "backward")
 
 
@@ -55,19 +53,13 @@ class NoisePlan:
     n_rounds: int
 
 
-def make_criterion(model: str, matrix: np.ndarray, *, outside: bool) -> nn.Module:
-    """The criterion of a net, from the matrix that was found.
-
-    Parameters
-    ----------
-    model : {"bottom_up", "top_down", "backward"}
-    matrix : ndarray of shape (n_classes, n_classes)
-    outside : bool
-        Whether there may be rows that belong to no class.
-    """
-    if model == "bottom_up":
+def make_criterion(estimator: Any) -> nn.Module:
+    """The criterion of a net, from the matrix that an estimator has found."""
+    matrix = estimator.noise_matrix_
+    if estimator.noise_model == "bottom_up":
+        outside = estimator.outside_label is not None
         return NoiseLayer(torch.as_tensor(matrix), outside=outside)
-    if model == "backward":
+    if estimator.noise_model == "backward":
         matrix = np.linalg.inv(matrix)
     return ConvertedLabels(torch.as_tensor(matrix))
 
@@ -103,39 +95,30 @@ def make_plan(estimator: Any, make_default: Callable[..., Any]) -> NoisePlan:
         one_cycle=estimator.lr_schedule == "one_cycle",
         verbose=estimator.verbose,
     )
-    model, spec = estimator.noise_model, estimator.noise_matrix
-    return NoisePlan(
-        model=model,
-        source=_source(estimator, settings, make_default),
-        is_fixed=is_fixed(model, spec, estimator.refine),
-        n_rounds=estimator.n_rounds if model == "bottom_up" else 0,
-    )
-
-
-def _source(
-    estimator: Any, settings: FoldSettings, make_default: Callable[..., Any]
-) -> MatrixSource:
-    """Where the matrix comes from; learning starts from another source."""
-    if estimator.noise_model == "top_down":
-        return UniformConversion(estimator.alpha)
-    spec, name = estimator.noise_matrix, "noise_matrix"
-    learns = estimator.refine or _is_named(spec, "learn")
-    if _is_named(spec, "learn"):
-        spec, name = estimator.noise_init, "noise_init"
-    start: MatrixSource
-    if _is_named(spec, "count"):
-        start = CountedMatrix(settings)
-    elif _is_named(spec, "identity"):
-        start = IdentityMatrix()
-    elif isinstance(spec, (str, BaseEstimator)):
-        given = None if isinstance(spec, str) else spec
-        start = EstimatedMatrix(given, make_default, settings)
+    model, spec, name = estimator.noise_model, estimator.noise_matrix, "noise_matrix"
+    if model == "top_down":
+        return NoisePlan(model, UniformConversion(estimator.alpha), True, 0)
+    learns = estimator.refine
+    if isinstance(spec, str) and spec == "learn":
+        learns, spec, name = True, estimator.noise_init, "noise_init"
+    source: MatrixSource
+    if isinstance(spec, BaseEstimator):
+        source = EstimatedMatrix(spec, make_default, settings)
+    elif not isinstance(spec, str):
+        source = KnownMatrix(spec, name, inverted=model == "backward")
+    elif spec == "estimate":
+        source = EstimatedMatrix(None, make_default, settings)
     else:
-        start = KnownMatrix(spec, name, inverted=estimator.noise_model == "backward")
-    if not learns:
-        return start
-    if estimator.regularizer is None:
-        return LearnedMatrix(start, settings)
+        source = CountedMatrix(settings) if spec == "count" else IdentityMatrix()
+    if learns and estimator.regularizer is None:
+        source = LearnedMatrix(source, settings)
+    elif learns:
+        source = _by_gradient(source, estimator)
+    n_rounds = estimator.n_rounds if model == "bottom_up" else 0
+    return NoisePlan(model, source, isinstance(source, KnownMatrix), n_rounds)
+
+
+def _by_gradient(start: MatrixSource, estimator: Any) -> GradientMatrix:
     automatic = estimator.max_epochs // 3
     return GradientMatrix(
         start,
@@ -146,11 +129,6 @@ def _source(
         outside=estimator.outside_label is not None,
         max_epochs=estimator.max_epochs,
     )
-
-
-def _is_named(spec: Any, name: str) -> bool:
-    """Whether a parameter that may be a matrix is this string."""
-    return isinstance(spec, str) and spec == name
 
 
 def _check(estimator: Any) -> None:
@@ -192,7 +170,7 @@ def _check_matrix(estimator: Any) -> None:
             "noise_matrix must be 'learn', 'estimate', a NoiseMatrixEstimator "
             f"(an instance) or a matrix; got {spec!r}."
         )
-    learns = _is_named(spec, "learn")
+    learns = isinstance(spec, str) and spec == "learn"
     if estimator.noise_model == "backward" and (learns or estimator.refine):
         what = "noise_matrix='learn'" if learns else "refine=True"
         raise ValueError(

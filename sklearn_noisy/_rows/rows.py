@@ -422,16 +422,6 @@ class TrainingData:
     kept: np.ndarray
     noisy_weight: float = 1.0
 
-    @property
-    def n_classes(self) -> int:
-        """K."""
-        return len(self.classes)
-
-    @property
-    def is_outside(self) -> np.ndarray:
-        """Mask of the rows that belong to none of the classes."""
-        return self.y == self.n_classes
-
     def subset(self, index: np.ndarray) -> TrainingData:
         """The rows of a mask or of indices."""
         return replace(
@@ -456,9 +446,7 @@ class TrainingData:
             weight[self.is_noisy] *= self.noisy_weight
         return LabelledRows(self.rows, self.targets, weight)
 
-    def hold_out(
-        self, fraction: float, rng: np.random.RandomState
-    ) -> tuple[TrainingData, TrainingData]:
+    def hold_out(self, fraction: float, rng: np.random.RandomState) -> FitData:
         """Training rows and validation rows, each class in its proportion.
 
         Outside rows all train. Clean and noisy rows of a class are held out in equal
@@ -470,19 +458,15 @@ class TrainingData:
             If no row can be held out.
         """
         held = np.zeros(len(self.y), dtype=bool)
-        inside: Any = np.flatnonzero(~self.is_outside)
-        strata = (self.y + self.n_classes * self.is_clean)[inside]
+        inside = np.flatnonzero(self.is_clean | self.is_noisy)
+        strata = (self.y + len(self.classes) * self.is_clean)[inside]
         held[inside] = stratified_holdout(strata, fraction, rng)
         if not held.any():
             raise ValueError(
                 f"validation_fraction={fraction} of {len(self.y)} rows leaves no "
                 "validation row. Raise it, or set early_stopping=False."
             )
-        return self.subset(~held), self.subset(held)
-
-    def without_class_weight(self) -> TrainingData:
-        """The same rows with their sample weights."""
-        return replace(self, weight=self.sample_weight)
+        return FitData(self, self.subset(~held), self.subset(held))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -151,7 +152,7 @@ class OneCycle(OwnCallback):
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Begin a new cycle."""
         self.start_ = len(net.history)
-        self.peaks_ = [group["lr"] for group in net.optimizer_.param_groups]
+        self.peaks_ = list(map(itemgetter("lr"), net.optimizer_.param_groups))
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Set the rate of the middle of this epoch."""
@@ -303,7 +304,6 @@ class LossSchedule(OwnCallback):
         """Choose the loss of the epoch that begins, and record it."""
         epoch, criterion = len(net.history), net.criterion_
         needed = criterion.ask("known_probability", len(self.class_names), 0.0)
-        self._update_knowledge()
         if self.delay == "auto":
             # Decided anew in every epoch: a high learning rate or dropout can lose a
             # class that was known, and cross-entropy brings it back.
@@ -322,10 +322,6 @@ class LossSchedule(OwnCallback):
         net.batch_observer_ = self._record if recording else None
         net.history.record("robust", active)
 
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Summarise what was recorded: no rows stay."""
-        self._update_knowledge()
-
     def _record(
         self, logits: torch.Tensor, y: torch.Tensor, weight: torch.Tensor
     ) -> None:
@@ -334,7 +330,8 @@ class LossSchedule(OwnCallback):
         assert self.given_ is not None
         self.given_.append((p, y, weight))
 
-    def _update_knowledge(self) -> None:
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Summarise what was recorded: no rows stay."""
         if self.given_:
             p, y, weight = map(torch.cat, zip(*self.given_, strict=True))
             found = class_quantiles(

@@ -307,13 +307,11 @@ class NoisyLabelNet(NeuralNetClassifier):
                 self.history.record_batch(prefix + "_batch_size", n_rows)
                 self.notify("on_batch_end", batch=batch, training=training, **step)
         total = float(torch.cat(weights).sum())
-        self._record_loss(prefix, float(torch.stack(losses).sum()) / max(total, 1e-300))
+        loss = float(torch.stack(losses).sum()) / max(total, 1e-300)
         if not training:
             self.history.record("valid_acc", float(correct) / total)
             self.validation_losses_ = torch.cat(of_rows)
-
-    def _record_loss(self, prefix: str, loss: float) -> None:
-        if prefix == "train" and not np.isfinite(loss):
+        elif not np.isfinite(loss):
             raise TrainingDivergedError(
                 f"The training loss became {loss} in epoch {len(self.history)}. "
                 f"Lower lr={self.lr}, scale the features, or choose another loss."
@@ -329,8 +327,10 @@ class NoisyLabelNet(NeuralNetClassifier):
         inputs, y = batch
         with torch.no_grad():
             logits = self.infer(inputs)
-            losses = self._losses(logits, y, inputs)
-            hit = logits.argmax(dim=1) == self.criterion_.observed(y.to(logits.device))
+            y = y.to(logits.device)
+            losses = self.criterion_(logits, y)
+            losses = losses * inputs["weight"].to(losses)
+            hit = logits.argmax(dim=1) == self.criterion_.observed(y)
             # A product: boolean indexing would synchronise a GPU.
             correct = (inputs["weight"].to(logits.device) * hit).sum()
         return {
@@ -390,17 +390,13 @@ class NoisyLabelNet(NeuralNetClassifier):
         ``Σ s ℓ / Σ s`` over all of them. Division by the weights of the batch would
         be biased.
         """
-        loss = self._losses(y_pred, y_true, X).mean()
+        losses = self.criterion_(y_pred, y_true.to(y_pred.device))
+        loss = (losses * X["weight"].to(losses)).mean()
         if not training:
             return loss
         if self.batch_observer_ is not None:
             self.batch_observer_(y_pred.detach(), y_true, X["weight"])
         return loss + self.criterion_.penalty() if self.criterion_.learn else loss
-
-    def _losses(self, logits: torch.Tensor, y: Any, inputs: Any) -> torch.Tensor:
-        """Weight times loss of each row."""
-        losses = self.criterion_(logits, y.to(logits.device))
-        return losses * inputs["weight"].to(losses)
 
     def logits(self, rows: Rows | LabelledRows) -> np.ndarray:
         """Logits of all rows, float64 ndarray of shape (n_samples, n_classes)."""

@@ -22,7 +22,12 @@ from sklearn.base import clone
 from skorch.history import History
 from torch import nn
 
-from sklearn_noisy._rows.rows import LabelledRows, TrainingData, root_mean_square
+from sklearn_noisy._rows.rows import (
+    FitData,
+    LabelledRows,
+    TrainingData,
+    root_mean_square,
+)
 from sklearn_noisy._training.net import NoisyLabelNet, State, Training, with_batches
 from sklearn_noisy.exceptions import DeviceNotAvailableError, ModuleOutputError
 from sklearn_noisy.nn import floating_dtype
@@ -78,9 +83,15 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return resolved
 
 
+def draw_seed(rng: np.random.RandomState) -> int:
+    """The next seed."""
+    return rng.randint(np.iinfo(np.int32).max)
+
+
 @contextmanager
-def seeded_torch(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's generators inside, restore them outside."""
+def seeded_torch(rng: np.random.RandomState, device: torch.device) -> Iterator[None]:
+    """Seed torch's generators by one draw inside, restore them outside."""
+    seed = draw_seed(rng)
     on_cuda = device.type == "cuda"
     devices = range(torch.cuda.device_count()) if on_cuda else []
     with torch.random.fork_rng(devices=devices):
@@ -221,29 +232,34 @@ class Trainer:
         self.spec, self.rng, self.checkpoint = spec, rng, checkpoint
         self.history = History()
 
-    def draw_seed(self) -> int:
-        """The next seed."""
-        return self.rng.randint(np.iinfo(np.int32).max)
-
     def build(self, data: TrainingData, round_number: int | None = None) -> None:
         """Make a new net."""
-        with seeded_torch(self.draw_seed(), self.spec.device):
+        with seeded_torch(self.rng, self.spec.device):
             self.net = make_net(self.spec, data.labelled())
         self.net.round_ = round_number
 
     def run(
-        self, rows: LabelledRows, valid: TrainingData | None, n_epochs: int
+        self, parts: FitData, n_epochs: int, targets: torch.Tensor | None = None
     ) -> None:
         """Train the net; an interrupt (Ctrl-C) ends the training early.
+
+        Parameters
+        ----------
+        parts : FitData
+        n_epochs : int
+        targets : tensor of shape (n_train, ...), default=None
+            Other targets of the training rows.
 
         Raises
         ------
         TrainingDivergedError
             If the loss of an epoch is not finite.
         """
-        n_before = len(self.net.history_)
-        with seeded_torch(self.draw_seed(), self.spec.device):
-            self.train(self.net, rows, valid, n_epochs)
+        n_before, rows = len(self.net.history_), parts.train.labelled()
+        if targets is not None:
+            rows.y = targets
+        with seeded_torch(self.rng, self.spec.device):
+            self.train(self.net, rows, parts.valid, n_epochs)
         for row in self.net.history_[n_before:]:
             # Each net counts its own epochs.
             epoch = len(self.history) + 1

@@ -246,7 +246,7 @@ def restore_net(estimator, *, state, loss, row_shape, n_rows, **resolved):
         spec = replace(spec, criterion=partial(ScheduledLoss, loss, 0))
     trainer = Trainer(spec, np.random.RandomState(0))
     # A constructor draws weights, which are then replaced.
-    with seeded_torch(0, torch.device("cpu")):
+    with seeded_torch(trainer.rng, torch.device("cpu")):
         trainer.net = make_net(spec, LabelledRows(rows))
     trainer.load_state_dict(state)
     estimator._trainer = trainer
