@@ -9,14 +9,6 @@ from sklearn.model_selection import check_cv
 
 from sklearn_noisy._typing import BoolArray, FloatArray, IntArray
 
-__all__ = [
-    "deal_by_class",
-    "make_splits",
-    "round_to_total",
-    "stratified_folds",
-    "stratified_holdout",
-]
-
 Splits = list[tuple[IntArray, IntArray]]
 
 

@@ -11,18 +11,6 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
 from sklearn_noisy._typing import ArrayLike, BoolArray, FloatArray, IntArray
 
-__all__ = [
-    "check_choice",
-    "check_is_clean",
-    "check_partial_fit_classes",
-    "check_real",
-    "check_sample_weight",
-    "class_weights",
-    "encode_labels",
-    "label_codes",
-    "own_generator",
-]
-
 
 def check_choice(value: Any, name: str, choices: Iterable[str]) -> None:
     """Raise a ValueError unless `value` is one of the choices."""

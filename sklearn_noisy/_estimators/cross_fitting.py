@@ -18,15 +18,6 @@ from sklearn_noisy._splits import make_splits
 from sklearn_noisy._validation import check_sample_weight
 from sklearn_noisy.exceptions import TrainingInterruptedWarning
 
-__all__ = [
-    "fit_on",
-    "out_of_fold_probabilities",
-    "predict_proba_for",
-    "rows_for",
-    "take",
-    "weight_params",
-]
-
 
 def weight_params(estimator, weight):
     """``{name: weight}`` under the name by which ``estimator.fit`` takes it.

@@ -34,8 +34,6 @@ from sklearn_noisy.noise import NoiseEstimate, inverse_from_noise
 from sklearn_noisy.noise._predictions import Predictions, estimate_from_predictions
 from sklearn_noisy.noise._settings import Settings
 
-__all__ = ["NoiseMatrixEstimator"]
-
 METHODS = ("auto", "l1", "inverse", "confident_joint")
 
 LEVEL = 0.9  # of the bootstrap's intervals

@@ -11,8 +11,6 @@ from skorch.callbacks import Callback
 from sklearn_noisy._validation import check_real
 from sklearn_noisy.exceptions import UnknownParameterError
 
-__all__ = ["SkorchParamsMixin"]
-
 # skorch's own names that the estimators pass on.
 PASSED_ON = (
     "iterator_train",

@@ -11,8 +11,6 @@ from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
 from sklearn_noisy._training.callbacks import BestEpoch, LossSchedule, ScheduledLoss
 from sklearn_noisy.losses import LOSSES
 
-__all__ = ["RobustLossClassifier", "loss_parameters"]
-
 
 class RobustLossClassifier(BaseNoisyLabelClassifier):
     r"""Neural classifier trained with a loss that wrong labels do not pull.

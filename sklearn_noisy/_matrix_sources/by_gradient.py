@@ -21,8 +21,6 @@ from sklearn_noisy._rows.rows import FitData
 from sklearn_noisy._training.trainer import NetSpec, Trainer
 from sklearn_noisy.nn import NoiseLayer
 
-__all__ = ["GradientMatrix"]
-
 # The callbacks of this source in a net.
 NAMES = ("start_learning", "noise_matrix_path")
 

@@ -1,7 +1,5 @@
 """A noise matrix that is estimated from clean rows."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +14,6 @@ from sklearn_noisy._rows.rows import FitData, TrainingData
 from sklearn_noisy._training.trainer import Trainer
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.noise import confident_noise_matrix
-
-__all__ = ["EstimatedMatrix"]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """A noise matrix that needs no data: given by the user, or of the top-down model."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +16,6 @@ from sklearn_noisy.noise._checks import (
     in_class_order,
     is_singular,
 )
-
-__all__ = ["IdentityMatrix", "KnownMatrix", "UniformConversion"]
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ epoch the matrix becomes the likeliest one under what the nets predict for the r
 that they did not train on.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -33,8 +31,6 @@ from sklearn_noisy.noise import (
     likely_noise_matrix,
     probability_right,
 )
-
-__all__ = ["CountedMatrix", "FoldNets", "FoldSettings", "LearnedMatrix", "knowledge"]
 
 TINY = np.finfo(np.float64).tiny
 

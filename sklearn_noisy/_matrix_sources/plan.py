@@ -1,7 +1,5 @@
 """The noise plan: what the parameters of a noise model mean, decided in one place."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral

@@ -1,7 +1,5 @@
 """What a source of the noise matrix is asked for, and what it returns."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,8 +7,6 @@ import numpy as np
 
 from sklearn_noisy._rows.rows import FitData
 from sklearn_noisy._training.trainer import Trainer
-
-__all__ = ["MatrixResult", "MatrixSource"]
 
 
 @dataclass(frozen=True)

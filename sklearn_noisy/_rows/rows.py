@@ -21,15 +21,6 @@ from torch.utils.data import Dataset, Subset
 
 from sklearn_noisy._splits import stratified_holdout
 
-__all__ = [
-    "FitData",
-    "LabelledRows",
-    "Rows",
-    "TensorBatches",
-    "TrainingData",
-    "root_mean_square",
-]
-
 #: A batch: ``{"X": dense rows, "weight": their weights}`` and the targets.
 Batch = tuple[dict[str, torch.Tensor], torch.Tensor]
 Positions = torch.Tensor | slice

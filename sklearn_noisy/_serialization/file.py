@@ -15,8 +15,6 @@ from safetensors import SafetensorError
 from sklearn_noisy._version import __version__
 from sklearn_noisy.exceptions import InvalidFileError
 
-__all__ = ["pack", "unpack", "write_whole"]
-
 # Raised when an older version could no longer read what is written.
 FORMAT = 1
 

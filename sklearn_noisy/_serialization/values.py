@@ -19,8 +19,6 @@ import torch
 from sklearn_noisy import losses, nn
 from sklearn_noisy.exceptions import InvalidFileError
 
-__all__ = ["KINDS", "CannotHoldError", "Decoder", "Encoder", "Kind"]
-
 # Of arrays and tensors; what safetensors and torch both know.
 DTYPES = {
     getattr(torch, name): name

@@ -23,16 +23,6 @@ from torch import nn
 from sklearn_noisy.exceptions import LossWarmUpWarning
 from sklearn_noisy.losses import CrossEntropyLoss, log_softmax, make_loss
 
-__all__ = [
-    "BestEpoch",
-    "LossSchedule",
-    "OneCycle",
-    "OwnCallback",
-    "ScheduledLoss",
-    "class_quantiles",
-    "is_worse",
-]
-
 
 class OwnCallback(Callback):
     """A callback whose state is a part of a saved net."""
@@ -91,7 +81,8 @@ class BestEpoch(OwnCallback):
         """Forget the last training: the validation rows may be others."""
         self.best_epoch_ = None
         self.best_score_ = (-np.inf, -np.inf)
-        self.best_losses_ = self.lowest_losses_ = None
+        self.best_losses_: Any = None
+        self.lowest_losses_: Any = None
         self.lowest_loss_ = np.inf
         self.last_gain_ = len(net.history)
         self.robust_ = None
@@ -309,7 +300,7 @@ class LossSchedule(OwnCallback):
             # class that was known, and cross-entropy brings it back.
             active = bool((self.knowledge_ >= needed).all())
         else:
-            active = self.active_ or epoch >= self.delay
+            active = self.active_ or epoch >= int(self.delay)
             if active and not self.active_:
                 self._warn_if_risky(criterion, epoch, needed)
         if active and self.switch_epoch_ is None:

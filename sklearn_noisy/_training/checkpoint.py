@@ -6,8 +6,6 @@ generator. Each stage keeps its state in a file of its own. When the same fit is
 again, stages that ended are restored, and the unfinished one continues.
 """
 
-from __future__ import annotations
-
 import io
 import pickle
 import sys
@@ -26,8 +24,6 @@ from tqdm import tqdm
 from sklearn_noisy._serialization.file import write_whole
 from sklearn_noisy._version import __version__
 from sklearn_noisy.exceptions import TrainingDivergedError
-
-__all__ = ["Checkpoint", "checkpointed", "fit_key"]
 
 # Parameters without effect on what a fit learns.
 WITHOUT_EFFECT = ("checkpoint", "verbose")

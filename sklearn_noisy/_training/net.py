@@ -34,8 +34,6 @@ from sklearn_noisy._training.callbacks import OwnCallback
 from sklearn_noisy.exceptions import TrainingDivergedError
 from sklearn_noisy.nn import floating_dtype
 
-__all__ = ["NoisyLabelNet", "Training", "can_be_fused", "with_batches"]
-
 # Rows per batch without gradients, where memory is no concern.
 PREDICTION_BATCH_SIZE = 1024
 
@@ -504,7 +502,7 @@ def _callback_state(callback: Callback) -> State:
 
 def _load_callback_state(callback: Callback, state: State) -> None:
     for name, value in state.items():
-        current = getattr(callback, name, None)
+        current: Any = getattr(callback, name, None)
         if hasattr(current, "load_state_dict") and not isinstance(current, type):
             current.load_state_dict(value)
         else:

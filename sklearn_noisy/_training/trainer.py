@@ -4,8 +4,6 @@ Device, module, net, training: everything that decides what a net is made of sta
 a `NetSpec`, and a `Trainer` makes and trains nets of it.
 """
 
-from __future__ import annotations
-
 import copy
 import inspect
 import math
@@ -31,8 +29,6 @@ from sklearn_noisy._rows.rows import (
 from sklearn_noisy._training.net import NoisyLabelNet, State, Training, with_batches
 from sklearn_noisy.exceptions import DeviceNotAvailableError, ModuleOutputError
 from sklearn_noisy.nn import floating_dtype
-
-__all__ = ["NetSpec", "Trainer", "make_net", "resolve_device", "seeded_torch"]
 
 # Rows on which a module is tried before it trains.
 PROBE_ROWS = 16

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_noisy._estimators.noise_adapted import NoiseAdaptedClassifier
 from sklearn_noisy._estimators.noise_matrix import NoiseMatrixEstimator
-from sklearn_noisy._estimators.noise_model import BaseNoiseModelClassifier
 from sklearn_noisy.inspection._style import get_axes
 from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
@@ -81,7 +81,7 @@ class NoiseMatrixDisplay:
         NotFittedError
             If `estimator` is not fitted.
         """
-        if not isinstance(estimator, (BaseNoiseModelClassifier, NoiseMatrixEstimator)):
+        if not isinstance(estimator, (NoiseAdaptedClassifier, NoiseMatrixEstimator)):
             raise TypeError(
                 "estimator must be a NoiseAdaptedClassifier or a NoiseMatrixEstimator "
                 "(the last step of a Pipeline, the best_estimator_ of a search); got "

@@ -5,8 +5,6 @@ import inspect
 import torch
 from torch import Tensor, nn
 
-__all__ = ["BaseLoss", "log_softmax"]
-
 
 def log_softmax(logits: Tensor) -> Tensor:
     """Logarithm of the softmax, in float32 or higher precision.

@@ -125,42 +125,38 @@ class BlurryLoss(_StallingLoss):
         self.gamma = None if gamma is None else check_real(gamma, "gamma", min_val=0)
         self.floor = None if floor is None else _check_fraction(floor, "floor")
 
-    def _gamma(self, n_classes: int) -> float:
-        return safe_blurry_gamma(n_classes) if self.gamma is None else self.gamma
+    def _constants(self, n_classes: int) -> tuple[float, float, float]:
+        """γ, the floor and the reversal point.
 
-    def _reversal(self, n_classes: int) -> float:
-        """Probability below which the published loss pushes away from the label."""
-        gamma = self._gamma(n_classes)
-        return math.exp(-1.0 / gamma) if gamma > 0 else 0.0
-
-    def _floor(self, n_classes: int) -> float:
-        return self._reversal(n_classes) if self.floor is None else self.floor
+        Below the reversal point the published loss pushes a row away from its label.
+        """
+        gamma = safe_blurry_gamma(n_classes) if self.gamma is None else self.gamma
+        reversal = math.exp(-1.0 / gamma) if gamma > 0 else 0.0
+        return gamma, reversal if self.floor is None else self.floor, reversal
 
     def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
-        n_classes = log_p.shape[1]
-        floor = self._floor(n_classes)
+        gamma, floor, _ = self._constants(log_p.shape[1])
         if floor > 0:
             log_p_label = log_p_label.clamp_min(math.log(floor))
-        return -torch.exp(self._gamma(n_classes) * log_p_label) * log_p_label
+        return -torch.exp(gamma * log_p_label) * log_p_label
 
     def stall_probability(self, n_classes: int) -> float:
-        return max(self._reversal(n_classes), self._floor(n_classes))
-
-    def _pushes_away(self, n_classes: int) -> bool:
-        return self._floor(n_classes) < self._reversal(n_classes)
+        _, floor, reversal = self._constants(n_classes)
+        return max(reversal, floor)
 
     def known_probability(self, n_classes: int) -> float:
         # The gradient is 1 + γ log p times the gradient with p^γ held constant. At
         # the square root of the reversal point this factor is 1/2, at the fourth
         # root 3/4. For a row that is pushed away, the factor is unbounded.
-        power = 0.25 if self._pushes_away(n_classes) else 0.5
-        needed = self._reversal(n_classes) ** power
+        _, floor, reversal = self._constants(n_classes)
+        needed = reversal ** (0.25 if floor < reversal else 0.5)
         return max(needed, super().known_probability(n_classes))
 
     def safe_at_start(self, n_classes: int) -> bool:
         # Larger factors lose classes on digits (doc/losses.md).
-        margin = 0.1 if self._pushes_away(n_classes) else 0.2
-        return self.stall_probability(n_classes) <= margin / n_classes
+        _, floor, reversal = self._constants(n_classes)
+        margin = 0.1 if floor < reversal else 0.2
+        return max(reversal, floor) <= margin / n_classes
 
 
 class _CutOffLoss(_StallingLoss):

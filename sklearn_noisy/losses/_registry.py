@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import nn
 
@@ -61,34 +61,35 @@ def make_loss(
                 f"{type(loss).__name__}: pass the class, or set it on the instance."
             )
         return loss
-    name, loss_class = _find_class(loss)
-    accepted = inspect.signature(loss_class).parameters
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
-    for key in params:
-        if key not in accepted and not takes_any:
-            known = ", ".join(accepted) or "none"
-            raise TypeError(
-                f"loss {name!r} has no parameter {key!r}; its parameters: {known}."
-            )
-    defaults = {"n_classes": n_classes, "reduction": "none"}
-    wanted = {key: value for key, value in defaults.items() if key in accepted}
-    return loss_class(**(wanted | params))
+    loss_class = LOSSES.get(loss) if isinstance(loss, str) else loss
+    if not (isinstance(loss_class, type) and issubclass(loss_class, nn.Module)):
+        _refuse(loss)
+    signature = inspect.signature(loss_class)
+    try:
+        signature.bind_partial(**params)
+    except TypeError:
+        unknown = next(key for key in params if key not in signature.parameters)
+        name = loss if isinstance(loss, str) else loss_class.__name__
+        known = ", ".join(signature.parameters) or "none"
+        raise TypeError(
+            f"loss {name!r} has no parameter {unknown!r}; its parameters: {known}."
+        ) from None
+    for key, value in (("n_classes", n_classes), ("reduction", "none")):
+        if key in signature.parameters:
+            params.setdefault(key, value)
+    return loss_class(**params)
 
 
-def _find_class(loss: str | type[nn.Module]) -> tuple[str, type[nn.Module]]:
-    """Name and class of a loss given by either."""
-    if isinstance(loss, type) and issubclass(loss, nn.Module):
-        return loss.__name__, loss
+def _refuse(loss: object) -> NoReturn:
+    """Say what a loss may be."""
     if not isinstance(loss, str):
         raise TypeError(
             "loss must be a name, an nn.Module class or an nn.Module instance; "
             f"got {loss!r}."
         )
-    if loss not in LOSSES:
-        near = difflib.get_close_matches(loss, LOSSES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"loss must be one of {', '.join(map(repr, LOSSES))}, or an "
-            f"nn.Module class or instance; got {loss!r}.{hint}"
-        )
-    return loss, LOSSES[loss]
+    near = difflib.get_close_matches(loss, LOSSES, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(
+        f"loss must be one of {', '.join(map(repr, LOSSES))}, or an "
+        f"nn.Module class or instance; got {loss!r}.{hint}"
+    )

@@ -1,11 +1,7 @@
 """Dropout that costs little on a CPU."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
-
-__all__ = ["Dropout"]
 
 # Values that 16 random bits can have.
 LEVELS = 1 << 16

@@ -1,7 +1,5 @@
 """The default network."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import chain
 
@@ -9,8 +7,6 @@ import torch
 from torch import nn
 
 from sklearn_noisy.nn._dropout import Dropout
-
-__all__ = ["MLP"]
 
 
 class MLP(nn.Module):
@@ -33,6 +29,8 @@ class MLP(nn.Module):
         root mean square of the training rows, so that pixels may range from 0 to
         255. Columns of different units still need scaling before.
     """
+
+    input_scale: torch.Tensor
 
     def __init__(
         self,

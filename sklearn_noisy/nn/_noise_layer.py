@@ -5,8 +5,6 @@ label was given", K … 2K − 1 mean "this is the true label" and 2K means "non
 classes". `encode_targets` writes the codes, the criteria here read them.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -14,14 +12,6 @@ import torch
 from torch import nn
 
 from sklearn_noisy.losses import log_softmax
-
-__all__ = [
-    "REGULARIZERS",
-    "ConvertedLabels",
-    "NoiseLayer",
-    "encode_targets",
-    "project_columns_",
-]
 
 # Exponents in the gradient are clipped here, so that exp stays finite in float32.
 MAX_EXPONENT = 60.0
@@ -150,6 +140,8 @@ class _CodedCriterion(nn.Module):
     """A criterion whose targets are the codes of this module."""
 
     n_classes: int
+    log_table: torch.Tensor
+    table: torch.Tensor
     # Whether updates change the criterion; then it has a penalty and `after_step`.
     learn = False
 

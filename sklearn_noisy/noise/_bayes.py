@@ -10,13 +10,6 @@ import numpy as np
 
 from sklearn_noisy._typing import FloatArray, IntArray
 
-__all__ = [
-    "inverse_from_noise",
-    "noise_from_inverse",
-    "normalise_columns",
-    "probability_right",
-]
-
 TINY = np.finfo(np.float64).tiny
 
 

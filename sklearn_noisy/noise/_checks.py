@@ -8,14 +8,6 @@ from sklearn.utils import check_array
 
 from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray
 
-__all__ = [
-    "check_noise_matrix",
-    "check_possible",
-    "check_probabilities",
-    "in_class_order",
-    "is_singular",
-]
-
 # Condition number from which a noise matrix counts as singular: our choice.
 SINGULAR = 1e10
 

@@ -12,16 +12,6 @@ import numpy as np
 from sklearn_noisy._typing import FloatArray, IntArray
 from sklearn_noisy.noise._temperature import SMALLEST
 
-__all__ = [
-    "Confusion",
-    "ConfusionPair",
-    "FoldStatistics",
-    "draw_columns",
-    "expected_confusion",
-    "measure_confusion",
-    "shrink_columns",
-]
-
 # Rows of each label in the pooled variance of a row's prediction: our choice.
 POOLED_ROWS = 5
 

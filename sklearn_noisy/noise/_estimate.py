@@ -13,8 +13,6 @@ from sklearn_noisy.noise._l1_penalty import choose_l1_penalty
 from sklearn_noisy.noise._settings import Settings
 from sklearn_noisy.noise._temperature import SMALLEST
 
-__all__ = ["NoiseEstimate", "estimate_from_statistics"]
-
 # Condition number from which C* counts as singular: our choice.
 SINGULAR = 1e4
 

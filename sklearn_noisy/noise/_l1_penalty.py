@@ -8,8 +8,6 @@ from sklearn_noisy._typing import FloatArray
 from sklearn_noisy.noise._confusions import ConfusionPair, FoldStatistics
 from sklearn_noisy.noise._settings import Settings
 
-__all__ = ["choose_l1_penalty"]
-
 # From 1, which gives R = I since the confusions are of order one, to no penalty.
 L1_PENALTIES = np.r_[np.logspace(0, -5, 21), 0.0]
 

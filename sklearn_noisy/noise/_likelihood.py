@@ -15,14 +15,6 @@ from sklearn_noisy._typing import FloatArray, IntArray
 from sklearn_noisy.noise._bayes import TINY, normalise_columns
 from sklearn_noisy.noise._temperature import best_factor
 
-__all__ = [
-    "certain_noise_matrix",
-    "confident_noise_matrix",
-    "count_joint",
-    "count_noise_matrix",
-    "likely_noise_matrix",
-]
-
 # Part of the rows of a predicted class that counts as certain: our choice.
 CERTAIN_PART = 0.3
 

@@ -24,8 +24,6 @@ from sklearn_noisy.noise._likelihood import count_joint
 from sklearn_noisy.noise._settings import Settings
 from sklearn_noisy.noise._temperature import fit_temperature, sharpen
 
-__all__ = ["Predictions", "estimate_from_predictions", "estimate_noise_matrix"]
-
 
 @dataclass(frozen=True)
 class Predictions:

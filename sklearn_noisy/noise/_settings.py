@@ -20,8 +20,6 @@ from sklearn_noisy.noise.solvers import (
     solve_inverse,
 )
 
-__all__ = ["Settings"]
-
 METHODS = ("l1", "inverse")
 SOLVERS = ("auto", "fista", "cvxpy")
 

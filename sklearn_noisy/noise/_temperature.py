@@ -8,8 +8,6 @@ from scipy.special import softmax
 
 from sklearn_noisy._typing import FloatArray, IntArray
 
-__all__ = ["best_factor", "fit_temperature", "sharpen"]
-
 # The smallest probability of which a logarithm is taken.
 SMALLEST = 1e-12
 

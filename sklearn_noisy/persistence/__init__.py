@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_noisy._serialization.file import pack, unpack, write_whole
 from sklearn_noisy._version import __version__
 from sklearn_noisy.exceptions import InvalidFileError
-from sklearn_noisy.persistence.estimators import (
+from sklearn_noisy.persistence._estimators import (
     ESTIMATORS,
     StateDecoder,
     StateEncoder,

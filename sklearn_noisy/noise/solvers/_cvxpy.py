@@ -8,8 +8,6 @@ import numpy as np
 from sklearn_noisy._typing import BoolArray, FloatArray
 from sklearn_noisy.noise.solvers._problem import Problem, Solution
 
-__all__ = ["solve_cvxpy"]
-
 
 def solve_cvxpy(
     C_clean: FloatArray,

@@ -14,8 +14,6 @@ from threadpoolctl import threadpool_limits
 from sklearn_noisy._typing import BoolArray, FloatArray
 from sklearn_noisy.noise.solvers._problem import Problem, Solution
 
-__all__ = ["solve_fista"]
-
 
 @dataclass(frozen=True)
 class _Schedule:

@@ -5,8 +5,6 @@ import numpy as np
 from sklearn_noisy._typing import FloatArray
 from sklearn_noisy.noise.solvers._simplex import project_columns
 
-__all__ = ["solve_inverse"]
-
 
 def solve_inverse(C_clean: FloatArray, C_noisy: FloatArray) -> FloatArray:
     """Eq. 3: ``R = C*⁻¹ C̃``, its columns projected onto the simplex.

@@ -39,8 +39,6 @@ import numpy as np
 from sklearn_noisy._typing import BoolArray, FloatArray
 from sklearn_noisy.noise.solvers._simplex import project_rows
 
-__all__ = ["PENALTIES", "Problem", "Solution"]
-
 PENALTIES = ("off_diagonal", "relaxed", "literal")
 
 

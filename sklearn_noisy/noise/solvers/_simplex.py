@@ -4,8 +4,6 @@ import numpy as np
 
 from sklearn_noisy._typing import BoolArray, FloatArray
 
-__all__ = ["project_columns", "project_rows"]
-
 
 def project_rows(V: FloatArray, allowed: BoolArray | None = None) -> FloatArray:
     """Nearest probability distribution to each row.

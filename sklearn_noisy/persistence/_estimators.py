@@ -37,8 +37,6 @@ from sklearn_noisy._training.trainer import (
 from sklearn_noisy.exceptions import DeviceNotAvailableError, InvalidFileError
 from sklearn_noisy.losses import LOSSES
 
-__all__ = ["ESTIMATORS", "StateDecoder", "StateEncoder"]
-
 #: The estimators that a file can hold.
 ESTIMATORS = {
     cls.__name__: cls
