@@ -198,6 +198,7 @@ def _matrix_for(filter_by, noise_matrix, codes, classes):
 
 def _filtered_by_cleanlab(codes, pred_probs, filter_by, Q):
     """Whether each label is an issue, and its quality, by cleanlab."""
+    # Slow to import, and needed here only.
     from cleanlab.filter import find_label_issues as cleanlab_filter
     from cleanlab.rank import get_label_quality_scores
 

@@ -375,6 +375,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         self, estimator, X, labels, classes, codes, sample_weight, counted
     ):
         """Cleanlab's estimate, from out-of-fold probabilities of the counted rows."""
+        # Slow to import, and needed here only.
         from cleanlab.count import compute_confident_joint, estimate_latent
 
         probabilities = out_of_fold_probabilities(
