@@ -58,7 +58,7 @@ def find_label_issues(  # noqa: PLR0913
         fitted. None if `pred_probs` are given.
     X : array-like or Dataset of shape (n_samples, ...)
         What `estimator` takes. Only its index is used if `pred_probs` are
-        given; it may then be None.
+        given; X may then be None.
     y : array-like of shape (n_samples,)
         Given labels.
     cv : int, cross-validation splitter or iterable of splits, default=5
@@ -70,17 +70,17 @@ def find_label_issues(  # noqa: PLR0913
         cleanlab's filters, of which ``"both"`` keeps the rows that *prune by noise
         rate* and *prune by class* agree on; or ``"posterior"``, the rows whose label
         is more probably wrong than right, given the row, the label and
-        `noise_matrix`. That wants the probabilities of the true labels, as
+        `noise_matrix`. It needs probabilities of the true labels, as
         :class:`NoiseAdaptedClassifier` and the robust losses give them.
     noise_matrix : array-like of shape (n_classes, n_classes), default=None
         ``Q[j, i] = P(given j | true i)``, the classes in sorted order (or named
-        by the index and the columns of a DataFrame). The joint distribution of
-        given and true labels, which tells the two pruning filters how many rows
-        to prune, is then built from it; None lets cleanlab estimate it from the
-        probabilities. ``"posterior"`` needs it.
+        by the index and the columns of a DataFrame). From it follows the joint
+        distribution of given and true labels, by which the two pruning filters choose
+        how many rows to prune. None: cleanlab estimates the joint from the
+        probabilities. ``"posterior"`` needs a matrix.
     pred_probs : array-like of shape (n_samples, n_classes), default=None
-        Out-of-fold probabilities, if you have them: column k belongs to the
-        k-th class in sorted order, or to the class that a DataFrame names.
+        Out-of-fold probabilities; `estimator` is then not used. Column k belongs to
+        the k-th class in sorted order, or to the class that a DataFrame names.
     sample_weight : array-like of shape (n_samples,), default=None
         Passed to ``estimator.fit`` in each fold.
     n_jobs : int, default=None
@@ -91,10 +91,10 @@ def find_label_issues(  # noqa: PLR0913
     Returns
     -------
     DataFrame of shape (n_samples, 4)
-        ``is_label_issue`` (bool), ``label_quality`` (the probability of the
-        given label, and of its being right with ``"posterior"``: the lower, the
-        worse), ``given_label`` and ``predicted_label``; indexed as `X` if that is a
-        DataFrame, or else as `y` if that is a Series.
+        ``is_label_issue`` (bool), ``label_quality`` (the probability of the given
+        label, or with ``"posterior"`` the probability that it is right),
+        ``given_label`` and ``predicted_label``. The index is that of `X` if it is a
+        DataFrame, or else that of `y` if it is a Series.
 
     Raises
     ------
@@ -107,8 +107,8 @@ def find_label_issues(  # noqa: PLR0913
 
     Notes
     -----
-    A class that the training part of a fold lacks has probability 0 there. Of
-    the rows of a class cleanlab's filters leave at least one.
+    A class that the training part of a fold lacks has probability 0 there.
+    cleanlab's filters leave at least one row of each class unmarked.
 
     References
     ----------
@@ -176,7 +176,7 @@ def find_label_issues(  # noqa: PLR0913
 
 
 def _matrix_for(filter_by, noise_matrix, codes, classes):
-    """The checked matrix, or None."""
+    """The checked noise matrix, or None if the filter gets none."""
     if noise_matrix is None:
         if filter_by == "posterior":
             raise ValueError(
@@ -198,6 +198,7 @@ def _matrix_for(filter_by, noise_matrix, codes, classes):
 
 def _filtered_by_cleanlab(codes, pred_probs, filter_by, Q):
     """Whether each label is an issue, and its quality, by cleanlab."""
+    # Slow to import, and needed here only.
     from cleanlab.filter import find_label_issues as cleanlab_filter
     from cleanlab.rank import get_label_quality_scores
 

@@ -42,10 +42,10 @@ LEVEL = 0.9  # of the bootstrap's intervals
 class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
     r"""Estimate which class is given which label, from a few clean rows.
 
-    A classifier trains on the clean rows, by cross-fitting, so that no model is
-    measured on rows that it trained on. How it predicts the clean rows of each
-    class, and the noisy rows of each given label, tells how the labels were made
-    noisy (Eqs. 3 to 5 of [1]_).
+    A classifier is cross-fitted on the clean rows, so that no model predicts rows that
+    it trained on. The noise matrix follows from two confusions: those of the
+    predictions with the true labels of the clean rows, and those with the given labels
+    of the noisy rows (Eqs. 3 to 5 of [1]_).
 
     Parameters
     ----------
@@ -63,17 +63,19 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
     l1_penalties : array-like, default=None
         Values that ``"cv"`` tries; None is 0 and 21 from 1e-5 to 1.
     penalty : {"off_diagonal", "relaxed", "literal"}, default="off_diagonal"
-        What λ multiplies: the flips; all of R, which then need not sum to 1 and is
-        normalised afterwards; or, as the paper writes it, all of R with columns
-        that sum to 1, which changes nothing.
+        Entries of R that λ penalises. ``"off_diagonal"``: the flips. ``"relaxed"``:
+        all entries; the columns need not sum to 1 and are normalised afterwards.
+        ``"literal"``: all entries of columns that sum to 1, as the paper writes it;
+        this has no effect.
     shrinkage : float in [0, 1] or "auto", default="auto"
-        How far the confusions of the clean rows are moved towards those that
-        the calibrated probabilities expect of themselves. ``"auto"``: as far as
-        they are sampling error. 0 is the paper's: counted, uncalibrated.
+        Weight of the expected confusions of the calibrated probabilities in the
+        confusions of the clean rows; the rest is counted. ``"auto"`` chooses it by the
+        sampling error of the counts. 0, as in the paper: counts alone, of
+        uncalibrated probabilities.
     solver : {"auto", "fista", "cvxpy"}, default="auto"
-        Of Eq. 5: accelerated projected gradient with an active set at the end
-        (also what ``"auto"`` takes), or cvxpy, which is the reference and what
-        `constraints` need.
+        Solver of Eq. 5. ``"fista"``: accelerated projected gradient with an active
+        set at the end. ``"cvxpy"``: the reference, which takes `constraints`.
+        ``"auto"``: cvxpy with `constraints`, else fista.
     cv : int, cross-validation splitter or iterable of splits, default=5
         Folds of the clean rows (of all rows for the confident joint). An integer
         is the number of shuffled stratified folds.
@@ -84,8 +86,8 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         Takes the cvxpy variable ``R[i, j] = P(true i | given j)``, returns a list
         of further constraints.
     n_bootstrap : int, default=0
-        Bootstrap samples for 90 % intervals of the entries. They draw rows; the
-        classifiers stay.
+        Bootstrap samples for 90 % intervals of the entries. They vary the confusions;
+        the classifiers stay the same.
     n_jobs : int, default=None
         Folds that are fitted at the same time.
     random_state : int, RandomState instance or None, default=None
@@ -105,11 +107,12 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         ``P(predicted k | true i)`` and ``P(predicted k | given j)``. Not for the
         confident joint.
     shrinkage_ : ndarray of shape (n_classes,)
-        How far each column of `confusion_clean_` was moved.
+        Share of the expected confusion in each column of `confusion_clean_`.
     l1_penalty_, dual_gap_, n_iter_ : float, float, int
-        Of Eq. 5.
+        λ of Eq. 5, upper bound of its objective's distance to the optimum, and
+        iterations of the solver.
     condition_number_ : float
-        Of `confusion_clean_`: by how much its errors are magnified, at worst.
+        Of `confusion_clean_`: the greatest factor by which its errors are magnified.
     interval_ : ndarray of shape (2, n_classes, n_classes)
         90 % interval of each entry of `noise_matrix_`, with `n_bootstrap`.
     classes_ : ndarray of shape (n_classes,)
@@ -119,8 +122,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
 
     See Also
     --------
-    sklearn_noisy.noise.estimate_noise_matrix : The same for predictions that you
-        have already.
+    sklearn_noisy.noise.estimate_noise_matrix : The same from given predictions.
 
     References
     ----------
@@ -189,13 +191,13 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             True labels where `is_clean`, given labels elsewhere.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights. A row of weight 0 counts as absent; where there are
-            no clean rows, the others only weigh in `estimator`.
+            Non-negative weights. A row of weight 0 counts as absent. The confident
+            joint counts the other rows equally; only `estimator` uses their weights.
         is_clean : bool array-like of shape (n_samples,), default=None
             True where the label is known to be right.
         y_given : array-like of shape (n_samples,), default=None
-            Labels that the clean rows had before somebody checked them; they are
-            counted as well. What stands in other rows is not looked at.
+            Labels of the clean rows before they were checked. They are counted, and
+            the counts improve the estimate. Other rows are ignored.
 
         Returns
         -------
@@ -224,8 +226,8 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         weightless = classes[np.bincount(codes, weight) == 0].tolist()
         if weightless:
             raise ValueError(
-                f"y must hold rows of positive weight of every class; of {weightless} "
-                "it does not. Leave those rows out."
+                f"Every row of the classes {weightless} has weight 0. Leave out the "
+                "rows of these classes."
             )
         method, mask = self._check_method(is_clean, weight)
         settings = self._check_settings(method, len(classes))
@@ -234,7 +236,9 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         fit_params = weight_params(estimator, None if sample_weight is None else weight)
         if method == "confident_joint":
             if y_given is not None:
-                raise ValueError("y_given needs is_clean: it is that of clean rows.")
+                raise ValueError(
+                    "y_given is only used for clean rows: it needs is_clean."
+                )
             estimate = self._confident_joint(
                 estimator, X, labels, classes, codes, sample_weight, weight > 0
             )
@@ -276,6 +280,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
     # Checks.
 
     def _check_method(self, is_clean, weight):
+        """The method, and the mask of clean rows if it needs one."""
         check_choice(self.method, "method", METHODS)
         method = self.method
         if method == "auto":
@@ -296,6 +301,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         return method, mask
 
     def _check_settings(self, method, n_classes):
+        """The parameters of Eqs. 3 and 5, which are also checked if not used."""
         check_scalar(self.n_bootstrap, "n_bootstrap", Integral, min_val=0)
         values = {field.name: getattr(self, field.name) for field in fields(Settings)}
         values["method"] = "inverse" if method == "inverse" else "l1"
@@ -304,6 +310,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         return settings
 
     def _make_estimator(self, rng):
+        """The default estimator, or the checked one."""
         if self.estimator is None:
             seed = rng.randint(np.iinfo(np.int32).max)
             return RobustLossClassifier(loss="cross_entropy", random_state=seed)
@@ -311,17 +318,18 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             raise TypeError(f"estimator must be a classifier; got {self.estimator!r}.")
         if not hasattr(self.estimator, "predict_proba"):
             raise TypeError(
-                f"estimator must have predict_proba; {self.estimator!r} has not."
+                f"estimator must have predict_proba; got {self.estimator!r}."
             )
         return self.estimator
 
     def _check_y_given(self, y_given, mask, classes):
+        """Codes of the given labels of the clean rows."""
         if y_given is None:
             return None
         given = np.asarray(column_or_1d(y_given))
         if given.shape != mask.shape:
             raise ValueError(
-                f"y_given must have shape {mask.shape}, that of y; got {given.shape}."
+                f"y_given must have shape {mask.shape}, as y has; got {given.shape}."
             )
         return label_codes(given[mask], classes, "y_given")
 
@@ -368,6 +376,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         self, estimator, X, labels, classes, codes, sample_weight, counted
     ):
         """Cleanlab's estimate, from out-of-fold probabilities of the counted rows."""
+        # Slow to import, and needed here only.
         from cleanlab.count import compute_confident_joint, estimate_latent
 
         probabilities = out_of_fold_probabilities(
@@ -391,7 +400,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         return NoiseEstimate(Q, R, prior, noisy_prior)
 
     def _store(self, estimate):
-        """Fields of the estimate as attributes; those that do not apply are absent."""
+        """Set the fields of the estimate as attributes, except those that are None."""
         for field in fields(estimate):
             value = getattr(estimate, field.name)
             if value is not None:
@@ -401,7 +410,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
 
 
 def _check_clean_rows(codes, classes):
-    """Raise unless every class has a clean row."""
+    """Raise unless every class has enough clean rows."""
     if len(codes) < len(classes):
         raise ValueError(
             f"is_clean marks {len(codes)} rows, fewer than the {len(classes)} classes."
@@ -410,14 +419,14 @@ def _check_clean_rows(codes, classes):
     missing = classes[counts == 0].tolist()
     if missing:
         raise ValueError(
-            f"is_clean marks no row of the classes {missing}: how they are given other "
-            "labels cannot be known. Check some rows of them, or leave their rows out."
+            f"is_clean marks no row of the classes {missing}, whose noise is then "
+            "unknown. Check the labels of some of their rows, or leave the rows out."
         )
     if len(classes) == 2 and counts.min() < 2:
         rare = classes.tolist()[counts.argmin()]
         raise ValueError(
-            f"is_clean marks a single row of the class {rare!r}, and the model that "
-            "judges it would train on one class. Check another row of it."
+            f"is_clean marks a single row of the class {rare!r}. The model that "
+            "predicts it would train on one class. Check another row of the class."
         )
 
 

@@ -4,8 +4,10 @@ Each prediction is a row of probabilities; a predicted label is a row of zeros a
 one. The confusion of a label is the mean of its rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -87,12 +89,8 @@ def measure_confusion(
     """
     n_classes = predictions.shape[1]
     weight = np.ones(len(codes)) if weight is None else weight
-
-    def sums(values: FloatArray) -> FloatArray:
-        """Sum of the values of each label's rows."""
-        counts: np.ndarray = np.bincount(codes, values, minlength=n_classes)
-        return counts
-
+    # Sum of the values of each label's rows.
+    sums: Callable[..., Any] = partial(np.bincount, codes, minlength=n_classes)
     return Confusion(
         np.stack([sums(weight * column) for column in predictions.T]),
         sums(weight * (predictions**2).sum(axis=1)),
@@ -104,7 +102,7 @@ def measure_confusion(
 def expected_confusion(
     predictions: FloatArray, weight: FloatArray | None = None
 ) -> FloatArray:
-    r"""Confusion that calibrated probabilities expect of themselves.
+    r"""Expected confusion of calibrated probabilities.
 
     If :math:`p_i(x)` equals :math:`P(\text{true } i \mid x)`, then
     :math:`P(\text{predicted } k, \text{true } i) = E[p_k(x)\,p_i(x)]`. This needs no

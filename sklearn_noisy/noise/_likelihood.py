@@ -21,7 +21,7 @@ CERTAIN_PART = 0.3
 
 @dataclass(frozen=True)
 class _EMConstants:
-    """Our choices for :func:`likely_noise_matrix`, tried on MNIST and digits."""
+    """Our choices for :func:`likely_noise_matrix`; see doc/noise_layer.md."""
 
     # Share of the uniform matrix in the start: EM never leaves a zero.
     start_smoothing: float = 0.01
@@ -263,7 +263,8 @@ def likely_noise_matrix(
         joint = Q * gradient  # the M step: P(given j, true i)
         # Frank-Wolfe's bound for a concave function on a product of simplices.
         gap = float((gradient.max(axis=0) - joint.sum(axis=0)).sum())
-        Q = normalise_columns(joint)
+        # In rows, since each block of rows multiplies one row of Q.
+        Q = np.ascontiguousarray(normalise_columns(joint))
         if temperature and (n_iter % EM.steps_per_factor == 0 or gap < tol):
             last, factor = factor, _likely_factor(few, Q)
             moved = abs(np.log(factor / last)) > EM.factor_tolerance

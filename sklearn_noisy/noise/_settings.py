@@ -65,8 +65,19 @@ class Settings:
             raise ValueError(
                 "constraints need solver='cvxpy' or 'auto'; got solver='fista'."
             )
-        if self.allowed is not None:
-            _check_allowed(np.asarray(self.allowed), n_classes)
+        if self.allowed is None:
+            return
+        allowed = np.asarray(self.allowed)
+        if allowed.shape != (n_classes, n_classes) or allowed.dtype != bool:
+            raise ValueError(
+                f"allowed must be a boolean matrix of shape {(n_classes, n_classes)}, "
+                f"oriented like Q; got shape {allowed.shape}, dtype {allowed.dtype}."
+            )
+        if not np.diag(allowed).all():
+            raise ValueError(
+                "allowed must let every class keep its label (its diagonal must be "
+                f"True); class {int(np.diag(allowed).argmin())} (by index) cannot."
+            )
 
     def solve(
         self,
@@ -108,18 +119,3 @@ class Settings:
                 "penalty='off_diagonal'."
             )
         return normalise_columns(R, SMALLEST)
-
-
-def _check_allowed(allowed: np.ndarray, n_classes: int) -> None:
-    """Raise unless `allowed` is a boolean matrix with a diagonal of True."""
-    if allowed.shape != (n_classes, n_classes) or allowed.dtype != bool:
-        raise ValueError(
-            f"allowed must be a boolean matrix of shape {(n_classes, n_classes)}, "
-            f"oriented like Q; got shape {allowed.shape}, dtype {allowed.dtype}."
-        )
-    forbidden = np.flatnonzero(~np.diag(allowed))
-    if len(forbidden):
-        raise ValueError(
-            f"allowed forbids class {int(forbidden[0])} (by index) to keep its label: "
-            "its diagonal must be True."
-        )

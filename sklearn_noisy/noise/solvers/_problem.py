@@ -91,7 +91,7 @@ class Problem:
         self.C, self.D, self.l1_penalty = C_clean, C_noisy, l1_penalty
         self.on_simplex = penalty != "relaxed"
         self.allowed = None if allowed is None else np.ascontiguousarray(allowed.T)
-        self.W = np.ones_like(C_clean)
+        self.W = np.ones(C_clean.shape)
         if penalty == "off_diagonal":
             np.fill_diagonal(self.W, 0)
         self.G = C_clean.T @ C_clean
