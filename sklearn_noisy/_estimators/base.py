@@ -167,14 +167,16 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                     "warm_start=True goes on with the classes of the first fit, "
                     f"{self.classes_.tolist()}; y holds {data.classes.tolist()}."
                 )
-            self.classes_ = data.classes
+            self.classes_, device = data.classes, resolve_device(self.device)
+            # partial_fit does not know how many rows will come: as for few.
+            n_rows = 0 if partial else len(data.y)
             if goes_on:
-                trainer, made = self._trainer, self._trainer.spec
-                trainer.take_over(self._net_spec(data.rows, made.labels, made.n_rows))
+                n_rows = self._trainer.spec.n_rows
+            spec = self._net_spec(data.rows, data.classes, n_rows, device)
+            if goes_on:
+                trainer = self._trainer
+                trainer.take_over(spec)
             else:
-                # partial_fit does not know how many rows will come: as for few.
-                n_rows = 0 if partial else len(data.y)
-                spec = self._net_spec(data.rows, data.classes, n_rows)
                 trainer = Trainer(spec, own_generator(self.random_state))
             if self.checkpoint is not None and not partial:
                 before = (self.module_, self.n_iter_) if goes_on else None
@@ -234,10 +236,10 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             kept=kept,
         )
 
-    def _net_spec(self, rows, classes, n_rows):
+    def _net_spec(self, rows, classes, n_rows, device):
         """What a net for such rows is made of."""
-        groups, device = self._check_kwargs(), resolve_device(self.device)
-        params, precision = groups["module"], self.precision
+        groups, precision = self._check_kwargs(), self.precision
+        params = groups["module"]
         if self.module is None:
             params.setdefault("dropout", AUTO.dropout if n_rows >= AUTO.min_rows else 0)
             if precision == "auto" and device.type == "cpu":

@@ -446,8 +446,8 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
             check_possible(self.noise_matrix_, data.y[data.is_noisy], data.classes)
         return data
 
-    def _net_spec(self, rows, classes, n_rows):
-        spec = super()._net_spec(rows, classes, n_rows)
+    def _net_spec(self, rows, classes, n_rows, device):
+        spec = super()._net_spec(rows, classes, n_rows, device)
         callbacks = spec.callbacks
         if callbacks != "disable":
             cycles = self.lr_schedule == "one_cycle"

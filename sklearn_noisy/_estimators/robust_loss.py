@@ -257,7 +257,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         """
         return self._fit(X, y, sample_weight, partial=True, classes=classes)
 
-    def _net_spec(self, rows, classes, n_rows):
+    def _net_spec(self, rows, classes, n_rows, device):
         if isinstance(self.module, str):
             raise TypeError(
                 f"module must be a network, not a string; got {self.module!r}. The "
@@ -272,7 +272,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
                 "delay must be 'auto' or an integer >= 0, the first epoch (counted "
                 f"from 1) of the robust loss; got {self.delay!r}."
             )
-        spec = super()._net_spec(rows, classes, n_rows)
+        spec = super()._net_spec(rows, classes, n_rows, device)
         params = loss_parameters(self, self._check_kwargs()["loss"])
         first_epoch = 1 if self.delay == "auto" else self.delay
         own = [

@@ -245,7 +245,7 @@ class Rows(Dataset):
             slice(None) if self.positions is None else self.positions
         )
 
-    def at(self, source: Source) -> Rows:
+    def moved_to(self, source: Source) -> Rows:
         """The same rows of a copy of the source on another device."""
         moved = copy.copy(self)
         moved.source = source
@@ -318,7 +318,7 @@ class LabelledRows(Dataset):
         if there is source:
             return self
         moved = copy.copy(self)
-        moved.rows = self.rows.at(there)
+        moved.rows = self.rows.moved_to(there)
         moved.y, moved.weight = self.y.to(device), self.weight.to(device)
         return moved
 

@@ -370,22 +370,22 @@ class LossSchedule(OwnCallback):
         """Warn if training ended before the robust loss was active."""
         if self.switch_epoch_ is not None:
             return
-        when = f"after {len(net.history)} epochs"
+        n_epochs = len(net.history)
         needed = net.criterion_.ask("known_probability", len(self.class_names), 0.0)
         if self.delay != "auto":
             reason = (
-                f"training ended {when}, before delay={self.delay}. Raise max_epochs "
-                "or lower delay"
+                f"training ended after {n_epochs} epochs, before delay={self.delay}. "
+                "Raise max_epochs or lower delay"
             )
         elif self.knowledge_.min() >= needed:
             reason = (
                 "delay='auto' waits until the net knows every class, which was so "
-                f"{when}. Raise max_epochs, or set delay"
+                f"after the last of {n_epochs} epochs. Raise max_epochs, or set delay"
             )
         else:
             reason = (
-                f"{when} {self._least_known(needed)}. Raise max_epochs or lr, lower "
-                "gamma or c, or set delay"
+                f"after {n_epochs} epochs {self._least_known(needed)}. Raise "
+                "max_epochs or lr, lower gamma or c, or set delay"
             )
         warnings.warn(
             f"The robust loss never came on, this is a model of cross-entropy: "

@@ -4,7 +4,6 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
-from sklearn_noisy._training.callbacks import BestEpoch
 from sklearn_noisy.inspection._style import GREY, INSIDE, get_axes, line_styles
 from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
@@ -130,7 +129,7 @@ class TrainingDisplay:
             raise ValueError(f"X and y belong together; {missing} is None.")
         display = cls(
             [dict(row) for row in estimator.history_],
-            kept_epoch=_kept_epoch(estimator.net_),
+            kept_epoch=_kept_epoch(estimator),
             score=None if X is None else estimator.score(X, y),
             matrix_error=_matrix_error(estimator, true_matrix),
             matrix_reference="last" if true_matrix is None else "true",
@@ -254,12 +253,13 @@ def _runs(flags):
     return [(int(a) + 1, int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _kept_epoch(net):
+def _kept_epoch(estimator):
     """Epoch of the net's weights: the best one on validation rows, or the last."""
-    for _, callback in net.callbacks_:
-        if isinstance(callback, BestEpoch) and callback.best_epoch_ is not None:
-            return callback.best_epoch_
-    return len(net.history_)
+    net = estimator.net_
+    rows = [row for row in estimator.history_ if row.get("round") == net.round_]
+    best_epoch = getattr(dict(net.callbacks_).get("best_epoch"), "best_epoch_", None)
+    # The net counts its own epochs.
+    return rows[-1 if best_epoch is None else best_epoch - 1]["epoch"]
 
 
 def _matrix_error(estimator, true_matrix):

@@ -235,10 +235,10 @@ def decode_net(payload, decoder):
     }
 
 
-def restore_net(estimator, *, state, loss, row_shape, n_rows, **resolved):
+def restore_net(estimator, *, state, loss, row_shape, n_rows, device, **resolved):
     """Make the net of a decoded estimator, and put it into its state."""
     rows = Rows(np.zeros((1, *row_shape)))
-    spec = estimator._net_spec(rows, estimator.classes_, n_rows)
+    spec = estimator._net_spec(rows, estimator.classes_, n_rows, device)
     spec = replace(spec, scales_inputs=False, **resolved)
     if loss is not None:
         spec = replace(spec, criterion=partial(ScheduledLoss, loss, 0))

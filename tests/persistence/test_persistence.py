@@ -790,7 +790,7 @@ def set_attribute(name, value):
         (lambda d: d["estimator"].update({"class": "Popen"}), "names Popen, which"),
         (lambda d: d["estimator"].update({"class": ["os"]}), "unhashable"),
         (lambda d: d["estimator"].pop("net"), "'net'"),
-        (lambda d: d["estimator"]["net"].pop("training"), "'training'"),
+        (lambda d: d["estimator"]["net"].pop("trainer"), "'trainer'"),
         (lambda d: d.pop("estimator"), "'estimator'"),
         (lambda d: d.pop("left_out"), "'left_out'"),
         (

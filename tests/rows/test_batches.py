@@ -69,7 +69,7 @@ def test_arrays_are_not_copied():
         for view in (Rows(X), Rows(X).subset(slice(None)), LabelledRows(Rows(X)).rows):
             assert view.source.X.data_ptr() == X.ctypes.data
         X.setflags(write=False)
-    assert Rows(X[::-1]).row_shape == (2,)
+    assert Rows(X[::-1]).source.row_shape == (2,)
 
 
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])

@@ -249,9 +249,9 @@ def test_rows_move_to_a_device_once_if_they_fit(monkeypatch):
         assert inputs["X"].dtype == torch.uint8
         assert inputs["X"].shape == (len(y), 3)
     # Another part of the same rows finds them there.
-    other = rows.rows.subset(slice(0, 2)).at("meta")
-    assert other.source is moved.rows.source
+    other = LabelledRows(rows.rows.subset(slice(0, 2))).at("meta")
+    assert other.rows.source is moved.rows.source
     # What is not in memory stays.
     for source in (sparse.csr_array(X), Files(X)):
-        there = Rows(source)
+        there = LabelledRows(Rows(source))
         assert there.at("meta") is there

@@ -212,7 +212,7 @@ def test_an_interrupt_keeps_what_was_reached_and_says_so(iris):
 def test_an_interrupt_keeps_the_last_net_that_is_whole(iris, early_stopping):
     X, y = iris
     settings = {"noise_matrix": Q, "early_stopping": early_stopping}
-    clf = adapted(**settings, callbacks=[Interrupt(6, in_round=1)])
+    clf = adapted(**settings, callbacks=[Interrupt(2, in_round=1)])
     with pytest.warns(TrainingInterruptedWarning):
         clf.fit(X, y)
     whole = adapted(**settings, n_rounds=0).fit(X, y)
