@@ -13,7 +13,7 @@ from sklearn_noisy._estimators.noise_matrix import NoiseMatrixEstimator
 from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
 from sklearn_noisy._matrix_sources.plan import is_fixed, make_criterion, make_plan
 from sklearn_noisy._training.callbacks import BestEpoch, OneCycle, is_worse
-from sklearn_noisy._training.trainer import draw_seed, seeded_torch
+from sklearn_noisy._training.trainer import SEED_LIMIT, seeded_torch
 from sklearn_noisy._validation import encode_labels
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.nn import NoiseLayer, floating_dtype
@@ -522,13 +522,15 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         is_auto = self.batch_size == "auto"
         plain = RobustLossClassifier(
             loss="cross_entropy",
-            random_state=draw_seed(trainer.rng),
+            random_state=trainer.rng.randint(SEED_LIMIT),
             batch_size=AUTO_BATCH.size if is_auto else self.batch_size,
             **{name: getattr(self, name) for name in same},
             **params,
         )
         return NoiseMatrixEstimator(
-            plain, cv=min(5, max(2, n_clean)), random_state=draw_seed(trainer.rng)
+            plain,
+            cv=min(5, max(2, n_clean)),
+            random_state=trainer.rng.randint(SEED_LIMIT),
         )
 
 

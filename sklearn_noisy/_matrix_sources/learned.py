@@ -149,6 +149,8 @@ class FoldNets:
     given : int64 ndarray of shape (n_noisy,)
         Labels of the noisy rows.
     weight : ndarray of shape (n_noisy,)
+    updates_per_epoch : int
+        Updates of the weights of one net in an epoch.
     parts : list of tuples
         Rows that train, rows that are left out, and positions of the latter among the
         noisy rows.
@@ -203,6 +205,8 @@ class FoldNets:
         nets = []
         for train, _, _ in self.parts:
             nets.append(make_net(spec, train.labelled()))
+        first = self.parts[0][0].labelled()
+        self.updates_per_epoch = len(nets[0].get_iterator(first, training=True))
         return nets
 
     def logits(self, nets: list[NoisyLabelNet]) -> np.ndarray:
@@ -211,11 +215,6 @@ class FoldNets:
         for net, (_, left_out, test) in zip(nets, self.parts, strict=True):
             result[test] = net.logits(left_out.rows)
         return result
-
-    def updates_per_epoch(self, net: NoisyLabelNet) -> int:
-        """Updates of the weights of one net in an epoch."""
-        train, _, _ = self.parts[0]
-        return len(net.get_iterator(train.labelled(), training=True))
 
     def warm_up(self) -> np.ndarray:
         """Logits of every noisy row by nets without a noise layer.
@@ -238,7 +237,7 @@ class FoldNets:
         if is_auto:
             n_epochs = self.settings.max_epochs
             if self.one_cycle:
-                enough = LEARNING.warm_up_updates / self.updates_per_epoch(nets[0])
+                enough = LEARNING.warm_up_updates / self.updates_per_epoch
                 part = max(LEARNING.warm_up_part * n_epochs, enough)
                 n_epochs = min(n_epochs, math.ceil(part))
         for net, (train, left_out, _) in zip(nets, self.parts, strict=True):
@@ -337,8 +336,7 @@ class MatrixTraining:
     def epochs(self) -> Iterator[None]:
         """Train; yields after each epoch of all nets and of the matrix."""
         rest = OneCycle.RISE * self.n_epochs
-        updates = self.folds.updates_per_epoch(self.nets[0])
-        rest = max(rest, LEARNING.resting_updates / updates)
+        rest = max(rest, LEARNING.resting_updates / self.folds.updates_per_epoch)
         rest = min(rest, LEARNING.longest_rest * self.n_epochs)
         bar = tqdm(
             desc="epochs of the noise matrix",

@@ -85,7 +85,6 @@ def make_plan(estimator: Any, make_default: Callable[..., Any]) -> NoisePlan:
         If a parameter is out of its range, or parameters do not go together.
     """
     _check(estimator)
-    _check_matrix(estimator)
     settings = FoldSettings(
         n_folds=estimator.n_folds,
         warm_up=estimator.warm_up,
@@ -130,7 +129,7 @@ def _by_gradient(start: MatrixSource, estimator: Any) -> GradientMatrix:
 
 
 def _check(estimator: Any) -> None:
-    """Refuse values that are out of their range."""
+    """Refuse values out of their range, and those that do not go together."""
     if estimator.noise_model not in NOISE_MODELS:
         raise ValueError(
             f"noise_model must be one of {', '.join(map(repr, NOISE_MODELS))}; "
@@ -152,10 +151,6 @@ def _check(estimator: Any) -> None:
             "lr_schedule must be 'one_cycle' or 'constant' (others are skorch "
             f"callbacks, with 'constant'); got {estimator.lr_schedule!r}."
         )
-
-
-def _check_matrix(estimator: Any) -> None:
-    """Refuse parameters of the matrix that mean nothing or do not go together."""
     spec, init = estimator.noise_matrix, estimator.noise_init
     if isinstance(spec, str):
         is_valid = spec in ("learn", "estimate")

@@ -30,6 +30,8 @@ from sklearn_noisy._training.net import NoisyLabelNet, State, Training, with_bat
 from sklearn_noisy.exceptions import DeviceNotAvailableError, ModuleOutputError
 from sklearn_noisy.nn import floating_dtype
 
+SEED_LIMIT = np.iinfo(np.int32).max
+
 # Rows on which a module is tried before it trains.
 PROBE_ROWS = 16
 
@@ -79,15 +81,10 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return resolved
 
 
-def draw_seed(rng: np.random.RandomState) -> int:
-    """The next seed."""
-    return rng.randint(np.iinfo(np.int32).max)
-
-
 @contextmanager
 def seeded_torch(rng: np.random.RandomState, device: torch.device) -> Iterator[None]:
     """Seed torch's generators by one draw inside, restore them outside."""
-    seed = draw_seed(rng)
+    seed = rng.randint(SEED_LIMIT)
     on_cuda = device.type == "cuda"
     devices = range(torch.cuda.device_count()) if on_cuda else []
     with torch.random.fork_rng(devices=devices):

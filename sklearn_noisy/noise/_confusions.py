@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_noisy._typing import FloatArray, IntArray
-from sklearn_noisy.noise._temperature import SMALLEST
+from sklearn_noisy.noise._likelihood import SMALLEST
 
 # Rows of each label in the pooled variance of a row's prediction: our choice.
 POOLED_ROWS = 5

@@ -10,8 +10,8 @@ from sklearn_noisy._typing import FloatArray
 from sklearn_noisy.noise._bayes import inverse_from_noise, noise_from_inverse
 from sklearn_noisy.noise._confusions import ConfusionPair, FoldStatistics
 from sklearn_noisy.noise._l1_penalty import choose_l1_penalty
+from sklearn_noisy.noise._likelihood import SMALLEST
 from sklearn_noisy.noise._settings import Settings
-from sklearn_noisy.noise._temperature import SMALLEST
 
 # Condition number from which C* counts as singular: our choice.
 SINGULAR = 1e4

@@ -1,19 +1,23 @@
-"""The noise matrix under which the given labels are most likely.
+"""The noise matrix, or the temperature, under which the labels are most likely.
 
 With probabilities p of the true labels, the log likelihood of the given labels,
 ``Σ_n w_n log (Q p_n)[given_n]``, is concave in Q. EM reaches its maximum from any start
 without zeros.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, starmap
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
 from sklearn_noisy._typing import FloatArray, IntArray
 from sklearn_noisy.noise._bayes import TINY, normalise_columns
-from sklearn_noisy.noise._temperature import best_factor
+
+# The smallest probability of which a logarithm is taken.
+SMALLEST = 1e-12
 
 # Part of the rows of a predicted class that counts as certain: our choice.
 CERTAIN_PART = 0.3
@@ -113,10 +117,8 @@ def certain_noise_matrix(
         predicted[certain], given[certain], n_classes, weight[certain]
     )
 
-    mass, squares = (
-        np.bincount(predicted[certain], weight[certain] ** power, n_classes)
-        for power in (1, 2)
-    )
+    mass = np.bincount(predicted[certain], weight[certain], n_classes)
+    squares = np.bincount(predicted[certain], weight[certain] ** 2, n_classes)
     n_certain = mass**2 / np.maximum(squares, TINY)
     # One pseudo-row with the distribution of all rows. Without it, a few certain rows
     # that agree would have variance 0.
@@ -185,7 +187,8 @@ class GivenBlocks:
         cuts = np.searchsorted(self.given, np.arange(logits.shape[1] + 1))
         self.logits = logits[order]
         self.weight = weight[order] / weight.sum()
-        self.slices = [slice(*cut) for cut in pairwise(cuts)]
+        self.slices = list(starmap(slice, pairwise(cuts)))
+        self.place = np.arange(len(order)) - cuts[self.given]
         self.sharpen(1.0)
 
     def sharpen(self, factor: float) -> None:
@@ -194,15 +197,15 @@ class GivenBlocks:
 
     def every(self, step: int) -> "GivenBlocks":
         """Every step-th row of each given label."""
-        rows = np.concatenate([np.arange(s.start, s.stop, step) for s in self.slices])
+        rows = np.flatnonzero(self.place % step == 0)
         return GivenBlocks(self.logits[rows], self.given[rows], self.weight[rows])
 
     def log_likelihood(self, Q: FloatArray) -> float:
         """Weighted mean of ``log (Q p)[given]``."""
-        return sum(
-            self.weight[rows] @ np.log(np.maximum(self.p[rows] @ row, TINY))
-            for row, rows in zip(Q, self.slices, strict=True)
-        )
+        total = 0.0
+        for row, rows in zip(Q, self.slices, strict=True):
+            total += self.weight[rows] @ np.log(np.maximum(self.p[rows] @ row, TINY))
+        return total
 
     def gradient(self, Q: FloatArray) -> FloatArray:
         """Gradient of the log likelihood: ``[j, i] = Σ_{given j} w p_i / (Q p)_j``."""
@@ -278,8 +281,75 @@ def likely_noise_matrix(
 def _likely_factor(blocks: GivenBlocks, Q: FloatArray) -> float:
     """Factor on the logits under which the given labels are most likely."""
 
-    def loss(factor: float) -> float:
-        blocks.sharpen(factor)
+    def loss(log_factor: float) -> float:
+        blocks.sharpen(np.exp(log_factor))
         return -blocks.log_likelihood(Q)
 
     return best_factor(loss, EM.log_factor, EM.factor_tolerance / 4)
+
+
+def best_factor(
+    loss: Callable[[float], float],
+    log_bounds: tuple[float, float],
+    tolerance: float = 1e-5,
+) -> float:
+    """Factor on the logits that minimises a loss.
+
+    Parameters
+    ----------
+    loss : callable
+        Takes the logarithm of the factor.
+    log_bounds : tuple of float
+        Logarithms of the least and the greatest factor.
+    tolerance : float, default=1e-5
+        Absolute error of the factor's logarithm.
+
+    Returns
+    -------
+    float
+    """
+    found = minimize_scalar(
+        loss,
+        bounds=log_bounds,
+        method="bounded",
+        options={"xatol": tolerance},
+    )
+    return float(np.exp(found.x))
+
+
+def sharpen(predictions: FloatArray, inverse_temperature: float) -> FloatArray:
+    r"""Probabilities raised to a power and normalised: ``softmax(β log p)``."""
+    logits = inverse_temperature * np.log(np.maximum(predictions, SMALLEST))
+    return softmax(logits, axis=1)
+
+
+def fit_temperature(
+    predictions: FloatArray, codes: IntArray, weight: FloatArray | None = None
+) -> float:
+    """Power of the probabilities that makes the labels most likely.
+
+    Temperature scaling [1]_: one number, which a hundred rows determine.
+
+    Parameters
+    ----------
+    predictions : ndarray of shape (n_samples, n_classes)
+        Of rows that the model did not train on.
+    codes : int ndarray of shape (n_samples,)
+    weight : ndarray of shape (n_samples,), default=None
+
+    Returns
+    -------
+    float
+        Inverse temperature, from 0.05 to 20.
+
+    References
+    ----------
+    .. [1] C. Guo et al., "On calibration of modern neural networks", ICML 2017.
+    """
+    rows = np.arange(len(codes))
+
+    def loss(log_power: float) -> float:
+        p = sharpen(predictions, np.exp(log_power))[rows, codes]
+        return -np.average(np.log(np.maximum(p, SMALLEST)), weights=weight)
+
+    return best_factor(loss, (np.log(0.05), np.log(20)))

@@ -20,9 +20,8 @@ from sklearn_noisy.noise._confusions import (
     measure_confusion,
 )
 from sklearn_noisy.noise._estimate import NoiseEstimate, estimate_from_statistics
-from sklearn_noisy.noise._likelihood import count_joint
+from sklearn_noisy.noise._likelihood import count_joint, fit_temperature, sharpen
 from sklearn_noisy.noise._settings import Settings
-from sklearn_noisy.noise._temperature import fit_temperature, sharpen
 
 
 @dataclass(frozen=True)

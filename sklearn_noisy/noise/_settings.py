@@ -10,7 +10,7 @@ import numpy as np
 from sklearn_noisy._typing import ArrayLike, FloatArray
 from sklearn_noisy._validation import check_choice
 from sklearn_noisy.noise._bayes import normalise_columns
-from sklearn_noisy.noise._temperature import SMALLEST
+from sklearn_noisy.noise._likelihood import SMALLEST
 from sklearn_noisy.noise.solvers import (
     PENALTIES,
     Solution,

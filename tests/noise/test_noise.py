@@ -27,7 +27,7 @@ from sklearn_noisy.noise._confusions import (
     measure_confusion,
     shrink_columns,
 )
-from sklearn_noisy.noise._temperature import fit_temperature, sharpen
+from sklearn_noisy.noise._likelihood import fit_temperature, sharpen
 
 PENALTIES = ("off_diagonal", "relaxed", "literal")
 
