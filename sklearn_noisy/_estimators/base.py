@@ -34,7 +34,7 @@ from sklearn_noisy._validation import (
     encode_labels,
     own_generator,
 )
-from sklearn_noisy.exceptions import TrainingDivergedError, TrainingInterruptedWarning
+from sklearn_noisy.exceptions import TrainingInterruptedWarning
 from sklearn_noisy.nn import MLP
 
 # What reads its rows on request.
@@ -296,8 +296,6 @@ def _trainer_of(estimator):
 def all_or_nothing(estimator, goes_on):
     """Restore the estimator if anything fails.
 
-    A diverged training leaves nothing worth keeping: the estimator is then unfitted.
-
     Parameters
     ----------
     estimator : estimator
@@ -309,10 +307,7 @@ def all_or_nothing(estimator, goes_on):
     try:
         with trainer:
             yield
-    except BaseException as error:
-        if isinstance(error, TrainingDivergedError):
-            names = {*estimator.get_params(deep=False), "_kwargs"}
-            before = {name: v for name, v in before.items() if name in names}
+    except BaseException:
         vars(estimator).clear()
         vars(estimator).update(before)
         raise

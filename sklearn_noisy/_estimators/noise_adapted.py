@@ -348,6 +348,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         Returns
         -------
         self
+            If the call fails, the estimator is what it was before.
 
         Raises
         ------
@@ -361,7 +362,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         DeviceNotAvailableError
             If `device` does not exist here.
         TrainingDivergedError
-            If the loss became NaN; the estimator is then unfitted.
+            If the loss became NaN.
 
         Warns
         -----

@@ -211,6 +211,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         Returns
         -------
         self
+            If the call fails, the estimator is what it was before.
 
         Raises
         ------
@@ -224,7 +225,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         DeviceNotAvailableError
             If `device` does not exist here.
         TrainingDivergedError
-            If the loss became NaN; the estimator is then unfitted.
+            If the loss became NaN.
 
         Warns
         -----
