@@ -1,7 +1,7 @@
-"""The file: a JSON document and named tensors, with a checksum; nothing of models.
+"""A file of a JSON document and named tensors, with a checksum.
 
 It is a safetensors file. Its metadata hold the document, the number of the format and
-the checksum of the whole file (with zeros in the place of the checksum).
+the checksum of the whole file, which is computed with zeros in its own place.
 """
 
 import hashlib
@@ -15,17 +15,17 @@ from safetensors import SafetensorError
 from sklearn_noisy._version import __version__
 from sklearn_noisy.exceptions import InvalidFileError
 
-# Raised when an older version could no longer read what is written.
-FORMAT = 1
+# Increased when the content of a file changes.
+FORMAT = 2
 
 KIND = "sklearn_noisy"
 
-# The length of the header, before the header itself.
+# Bytes of the length of the header, which comes before the header.
 LENGTH_BYTES = 8
 
 NO_CHECKSUM = b'"sha256":"' + b"0" * 64 + b'"'
 
-# How files of other kinds begin.
+# First bytes of other kinds of files.
 OTHERS = (
     (b"\x80", "a pickle"),
     (b"PK\x03\x04", "a zip archive, as torch.save and numpy.savez write them"),
@@ -40,7 +40,7 @@ def pack(document, tensors):
     Parameters
     ----------
     document : object
-        What JSON can hold.
+        Any value that JSON can represent.
     tensors : dict of str to tensor
 
     Returns
@@ -79,7 +79,7 @@ def unpack(content, name):
     Raises
     ------
     InvalidFileError
-        If it is another kind of file, of a newer format, cut off or changed.
+        If it is another kind of file, of another format, cut off or changed.
     """
     header, end = _read_header(content, name)
     metadata = header.get("__metadata__")
@@ -108,7 +108,7 @@ def _read_header(content, name):
     end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little")
     looks_right = content[LENGTH_BYTES : LENGTH_BYTES + 1] == b"{"
     for start, kind in OTHERS:
-        # A header may be as long as a pickle's first bytes say.
+        # The length of a header may begin with the same byte as a pickle.
         if content.startswith(start) and not looks_right:
             raise InvalidFileError(
                 f"{name} is {kind}; it was not read. load reads what "
@@ -137,11 +137,19 @@ def _check_format(metadata, name):
         number = int(metadata["format"])
     except (KeyError, TypeError, ValueError):
         raise InvalidFileError(f"{name} has no number of its format.") from None
-    if number > FORMAT:
+    if number != FORMAT:
+        remedy = (
+            "Install a newer version."
+            if number > FORMAT
+            else (
+                "It was written before the first release: load it with the version that "
+                "wrote it, or fit and save the estimator again."
+            )
+        )
         raise InvalidFileError(
             f"{name} has format {number}, written by sklearn_noisy "
-            f"{metadata.get('version')}; sklearn_noisy {__version__} reads formats up "
-            f"to {FORMAT}. Install a newer version."
+            f"{metadata.get('version')}; sklearn_noisy {__version__} reads format "
+            f"{FORMAT}. {remedy}"
         )
 
 
@@ -165,12 +173,12 @@ def _check_whole(content, header, end, name):
 
 
 def write_whole(path, content):
-    """Write a file so that at no time there is half of it under its name.
+    """Write a file in one step: there is never a partial file under its name.
 
     Parameters
     ----------
     path : str or path-like
-        An existing file is replaced; of a symbolic link, what it leads to.
+        An existing file is replaced. A symbolic link is followed.
     content : bytes
     """
     path = os.path.realpath(os.fspath(path))

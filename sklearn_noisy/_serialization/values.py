@@ -1,10 +1,10 @@
 """Values as JSON and tensors, and back.
 
-None, booleans, integers, finite floats, text and lists are JSON themselves. Everything
-else is an object with a single key that says what it is, ``{"tuple": [1, 2]}``; arrays
-and tensors go into a table beside the document. ``KINDS`` lists what there is: a kind
-has a test, a way there and a way back. What is read builds data, and classes only
-from ``PACKAGES``; no name from a file is imported.
+None, booleans, integers, finite floats, text and lists are JSON themselves. Any other
+value is an object with a single key that names its kind, ``{"tuple": [1, 2]}``. Arrays
+and tensors go into a table beside the document. ``KINDS`` lists the kinds: each has a
+test, an encoder and a decoder. Decoding makes data only, and refers to classes of
+``PACKAGES`` only; no name in a file is imported.
 """
 
 import inspect
@@ -19,7 +19,7 @@ import torch
 from sklearn_noisy import losses, nn
 from sklearn_noisy.exceptions import InvalidFileError
 
-# Of arrays and tensors; what safetensors and torch both know.
+# Types of arrays and tensors that safetensors and torch both support.
 DTYPES = {
     getattr(torch, name): name
     for name in (
@@ -38,7 +38,7 @@ PACKAGES = {
     "sklearn_noisy.nn": (nn, (nn.MLP, nn.TensorBatches)),
 }
 
-# Where a package gets its classes from, if it is not itself.
+# Where the classes of a package are defined, if not in the package itself.
 DEFINED_IN = {"sklearn_noisy.nn": "sklearn_noisy."}
 
 
@@ -56,7 +56,7 @@ class Encoder:
     Attributes
     ----------
     tensors : dict of str to tensor
-        What the JSON refers to.
+        Tensors that the JSON refers to by name.
     """
 
     def __init__(self):
@@ -69,7 +69,7 @@ class Encoder:
         ----------
         value : object
         where : str
-            Names of tensors in the file begin with it.
+            Prefix of the names of tensors.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class Encoder:
         return [self.encode(value, f"{where}.{i}") for i, value in enumerate(values)]
 
     def put(self, tensor, where):
-        """Keep a copy of a tensor in the table; its name there."""
+        """Put a copy of a tensor into the table; returns its name there."""
         if tensor.layout != torch.strided or tensor.dtype not in DTYPES:
             raise CannotHoldError(tensor)
         name, number = where, 1
@@ -123,7 +123,7 @@ class Decoder:
         Raises
         ------
         InvalidFileError, KeyError, TypeError, ValueError, …
-            For what no :class:`Encoder` wrote.
+            If no :class:`Encoder` wrote it.
         """
         if isinstance(encoded, list):
             return [self.decode(value) for value in encoded]
@@ -148,7 +148,7 @@ class Kind:
     matches : callable
         Whether a value is of this kind.
     encode : callable
-        Takes the value, the encoder and where the value is; returns JSON.
+        Takes the value, the encoder and the prefix of names; returns JSON.
     decode : callable
         Takes that JSON and the decoder; returns the value.
     """
@@ -159,7 +159,7 @@ class Kind:
 
 
 def exactly(*types):
-    """A test for values of these types; subclasses may hold more."""
+    """A test for values of these types. A subclass may hold more, so it fails."""
     return lambda value: type(value) in types
 
 
@@ -177,12 +177,12 @@ def decode_dict(pairs, decoder):
     return {decoder.decode(key): decoder.decode(entry) for key, entry in pairs}
 
 
-# Arrays. Their names in the file are their places in the estimator.
+# Arrays. Their names in the file are their paths in the estimator.
 
 
 def encode_array(value, encoder, where):
     if value.dtype.kind in "UO":
-        # Text has no place among tensors. Items of an object array are their own.
+        # There are no tensors of text or objects: each item is encoded by itself.
         return {
             "dtype": value.dtype.str,
             "shape": list(value.shape),
@@ -197,7 +197,7 @@ def encode_array(value, encoder, where):
     return {
         "dtype": value.dtype.str,
         "tensor": encoder.put(tensor, where),
-        # Products of matrices can depend on it, in the last bit.
+        # The last bit of a matrix product can depend on the memory order.
         "order": "F" if _is_fortran(value) else "C",
     }
 
@@ -213,7 +213,7 @@ def decode_array(payload, decoder):
             raise InvalidFileError(f"an array of {dtype} has no items")
         array = np.empty(len(payload["items"]), dtype=dtype)
         for i, item in enumerate(decoder.decode(payload["items"])):
-            array[i] = item  # all at once, tuples would become columns
+            array[i] = item  # one by one: NumPy would turn tuples into columns
         return array.reshape(payload["shape"])
     if dtype.kind not in "biuf":
         raise InvalidFileError(f"an array of {dtype} is no tensor")
@@ -270,7 +270,7 @@ def decode_dtype(name, decoder):
 
 
 def package_of(cls):
-    """The package under whose name a file may name a class, or None."""
+    """The package by which a file may refer to a class, or None."""
     for name in PACKAGES:
         if class_in(name, cls.__name__) is cls:
             return name
@@ -317,7 +317,7 @@ def encode_loss(loss, encoder, where):
     for key, parameter in inspect.signature(type(loss)).parameters.items():
         if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
             continue  # nn.Module's own *args
-        value = getattr(loss, key)  # each keeps its parameters under their names
+        value = getattr(loss, key)  # a loss stores its parameters by their names
         if isinstance(value, torch.Tensor):
             value = value.detach().cpu().numpy()
         params[key] = value

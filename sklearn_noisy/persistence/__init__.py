@@ -20,7 +20,7 @@ __all__ = ["load", "save"]
 
 PACKAGES = ("torch", "scikit-learn", "skorch", "numpy")
 
-# What decoding raises for a document that no encoder wrote.
+# Errors of decoding a document that no encoder wrote.
 DECODING_ERRORS = (
     *(AttributeError, LookupError, RecursionError, RuntimeError),
     *(StopIteration, TypeError, ValueError),

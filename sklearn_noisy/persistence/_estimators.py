@@ -1,8 +1,8 @@
 """What a fitted estimator consists of: parameters, attributes, a trained net.
 
-An estimator is one more kind of value, so one can be a parameter or an attribute of
-another. A parameter that no file can hold is left out under its name, and whoever
-reads the file gives it back.
+An estimator is one more kind of value, so it can be a parameter or an attribute of
+another one. A parameter that no file can hold is left out by name, and `load` asks for
+it again.
 """
 
 import re
@@ -43,7 +43,7 @@ ESTIMATORS = {
     for cls in (RobustLossClassifier, NoiseAdaptedClassifier, NoiseMatrixEstimator)
 }
 
-# Their values name code: what compiles the network, and how pickles are read.
+# Their values refer to code: the compiler of the network, the unpickler.
 NEVER_HELD = ("compile__backend", "torch_load_kwargs")
 
 
@@ -53,7 +53,7 @@ class StateEncoder(Encoder):
     Parameters
     ----------
     omit : sequence of str
-        Parameters that are left out; so is `module` where it must be.
+        Parameters that are left out. A `module` that no file can hold is too.
 
     Attributes
     ----------
@@ -78,8 +78,8 @@ class StateEncoder(Encoder):
         params : dict
         where : str
         is_outermost : bool, default=False
-            Whether these are the parameters of the estimator that is saved. Of one
-            inside it, only what cannot be held is left out.
+            Whether these are the parameters of the estimator that is saved. `omit`
+            does not apply to an estimator inside it.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class StateEncoder(Encoder):
                 f"load(path, {name}=...) gives it back."
             )
         before = self.left_out.setdefault(name, value)
-        # Copies of an instance are fine: it is made anew anyway.
+        # Two copies of one instance are the same network.
         same = value is before or (
             type(value) is type(before) and not isinstance(value, type)
         )
@@ -140,12 +140,12 @@ class StateDecoder(Decoder):
     def finish(self, device=None):
         """Make the nets of the estimators that were decoded.
 
-        Apart from :meth:`decode`, because here the reader's own classes are called.
+        This is separate from :meth:`decode`, since it calls classes of the reader.
 
         Parameters
         ----------
         device : str, default=None
-            None: that on which each net was trained, if there is one.
+            None is the device on which each net was trained, if it exists here.
         """
         for estimator, parts in self.unfinished:
             parts["device"] = _device_for(device or parts["device"])

@@ -705,10 +705,15 @@ def test_other_files(saved, path):
     assert issubclass(InvalidFileError, ValueError)
 
 
-def test_a_newer_format(saved, path):
+@pytest.mark.parametrize(
+    ("number", "remedy"), [("3", "Install a newer"), ("1", "fit and save .* again")]
+)
+def test_another_format(saved, path, number, remedy):
     content = path.read_bytes()
-    path.write_bytes(content.replace(b'"format":"1"', b'"format":"2"', 1))
-    with pytest.raises(InvalidFileError, match=r"has format 2, written by.* up to 1"):
+    other = f'"format":"{number}"'.encode()
+    path.write_bytes(content.replace(b'"format":"2"', other, 1))
+    message = f"has format {number}, written by.* reads format 2. .*{remedy}"
+    with pytest.raises(InvalidFileError, match=message):
         load(path)
 
 
@@ -829,7 +834,7 @@ def test_documents_that_are_no_documents(saved, path):
     path.write_bytes(len(deep).to_bytes(8, "little") + deep)
     with pytest.raises(InvalidFileError, match=r"header .* is damaged"):
         load(path)
-    metadata = {"kind": "sklearn_noisy", "format": "1", "document": "[" * 100_000}
+    metadata = {"kind": "sklearn_noisy", "format": "2", "document": "[" * 100_000}
     content = safetensors.torch.save({}, {**metadata, "sha256": "0" * 64})
     digest = hashlib.sha256(content).hexdigest().encode()
     path.write_bytes(content.replace(b"0" * 64, digest, 1))
