@@ -194,9 +194,10 @@ def encode_labels(
         return label_codes(y, classes), classes
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
+        got = f"one class, {classes.tolist()[0]!r}" if len(classes) else "no row"
         raise ValueError(
             "y must hold at least two classes (among the rows of positive "
-            f"weight); got one class, {classes.tolist()[0]!r}."
+            f"weight); got {got}."
         )
     return codes.astype(np.int64), classes
 

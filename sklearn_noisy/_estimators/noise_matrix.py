@@ -213,12 +213,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             If `estimator` is no classifier with ``predict_proba``.
         """
         X, y = indexable(X, y)
-        if not (
-            isinstance(X, list)
-            or hasattr(X, "iloc")
-            or issparse(X)
-            or isinstance(X, DATASETS)
-        ):
+        if not (isinstance(X, (list, *DATASETS)) or hasattr(X, "iloc") or issparse(X)):
             X = np.asarray(X)
         labels = np.asarray(column_or_1d(y, warn=True))
         weight = check_sample_weight(sample_weight, len(labels))

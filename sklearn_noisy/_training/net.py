@@ -246,12 +246,9 @@ class NoisyLabelNet(NeuralNetClassifier):
 
     def get_dataset(self, X: Any, y: Any = None) -> Any:
         """A data set as it is; rows and arrays get targets."""
-        if isinstance(X, LabelledRows):
-            return X
-        is_rows = isinstance(X, Rows)
-        if is_dataset(X) and not is_rows:
-            return X
-        return LabelledRows(X if is_rows else Rows(np.asarray(X)), y)
+        if isinstance(X, Rows):
+            return LabelledRows(X)
+        return X if is_dataset(X) else LabelledRows(Rows(np.asarray(X)), y)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """skorch's, with rows on the device, and larger batches without gradients."""
@@ -274,12 +271,7 @@ class NoisyLabelNet(NeuralNetClassifier):
         return False
 
     def run_single_epoch(
-        self,
-        iterator: Any,
-        training: bool,
-        prefix: str,
-        step_fn: Callable[..., dict[str, Any]],
-        **fit_params: Any,
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **kwargs: Any
     ) -> None:
         """One pass over the batches; records the weighted means of the pass."""
         if iterator is None:
