@@ -142,8 +142,8 @@ def _check_format(metadata, name):
             "Install a newer version."
             if number > FORMAT
             else (
-                "It was written before the first release: load it with the version that "
-                "wrote it, or fit and save the estimator again."
+                "It was written before the first release: load it with the version "
+                "that wrote it, or fit and save the estimator again."
             )
         )
         raise InvalidFileError(
