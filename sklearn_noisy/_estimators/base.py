@@ -167,11 +167,12 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                     "warm_start=True goes on with the classes of the first fit, "
                     f"{self.classes_.tolist()}; y holds {data.classes.tolist()}."
                 )
-            self.classes_, device = data.classes, resolve_device(self.device)
-            # partial_fit does not know how many rows will come: as for few.
+            self.classes_ = data.classes
+            # The net was made for the rows of its first call. In partial_fit the number
+            # of rows to come is unknown, and the net is one for few.
             n_rows = 0 if partial else len(data.y)
-            if goes_on:
-                n_rows = self._trainer.spec.n_rows
+            n_rows = self._trainer.spec.n_rows if goes_on else n_rows
+            device = resolve_device(self.device)
             spec = self._net_spec(data.rows, data.classes, n_rows, device)
             if goes_on:
                 trainer = self._trainer
@@ -200,7 +201,12 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         return self
 
     def _check_data(self, X, y, sample_weight, is_clean, goes_on, classes=None):
-        """Checked and encoded rows; those of weight 0 are left out."""
+        """Checked and encoded rows.
+
+        A row of weight 0 is left out here, before anything depends on it: it then
+        counts as absent for the classes, the scale of the inputs, the held-out rows,
+        the number of rows, and the order of the others.
+        """
         shape = self._trainer.spec.row_shape if goes_on else None
         rows, (y,) = check_rows(self, X, (y,), shape)
         weight = check_sample_weight(sample_weight, len(y))
@@ -348,11 +354,13 @@ def check_rows(estimator, X, labels, row_shape):
         check_consistent_length(rows, *labels)
         return rows, labels
     shape = getattr(X, "shape", ())
-    if row_shape is not None and shape and max(len(shape), len(row_shape) + 1) > 2:
-        # Images: scikit-learn compares the sizes of one axis alone.
+    is_table = len(shape) == 2 and row_shape is not None and len(row_shape) == 1
+    if row_shape is not None and shape and not is_table:
+        # scikit-learn compares the number of columns of tables alone.
         _check_shape(estimator, shape[1:], row_shape)
     checked = validate_data(estimator, X, *labels, accept_sparse="csr", **options)
     X, *labels = checked if labels else [checked]
+    # The order of the indices must not change what a fit depends on (checkpoints).
     rows = Rows(X.sorted_indices() if sparse.issparse(X) else X)
     if row_shape is not None:
         _check_shape(estimator, rows.source.row_shape, row_shape)

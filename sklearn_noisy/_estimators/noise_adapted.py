@@ -428,8 +428,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         outside = self.outside_label
         if outside is None:
             return encode_labels(y, classes)
-        _check_outside_label(outside, y, classes)
-        is_outside = y == outside
+        is_outside = _is_outside(outside, y, classes)
         inside, classes = encode_labels(y[~is_outside], classes)
         codes = np.full(len(y), len(classes), dtype=np.int64)
         codes[~is_outside] = inside
@@ -462,6 +461,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         if batch_size == "auto":
             many = n_rows >= AUTO_BATCH.many_rows
             batch_size = AUTO_BATCH.size_of_many if many else AUTO_BATCH.size
+        # It is made after the source has set `noise_matrix_`.
         criterion = functools.partial(make_criterion, self)
         return replace(
             spec, criterion=criterion, callbacks=callbacks, batch_size=batch_size
@@ -494,7 +494,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
             quality[data.is_noisy] = found.label_quality
             self.label_quality_ = np.full(len(data.kept), np.nan)
             self.label_quality_[data.kept] = quality
-        if plan.model == "backward":
+        if self.noise_model == "backward":
             warnings.warn(
                 "noise_model='backward' inverts the noise matrix: its loss has no "
                 "lower bound, and networks diverge. 'bottom_up' does not.",
@@ -506,9 +506,8 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
             trainer.run(parts, 1 if partial else self.max_epochs)
         if not plan.is_fixed and not data.is_clean.any():
             _warn_unless_dominant(self.noise_matrix_, self.classes_)
-        compare = parts.valid is not None and self.callbacks != "disable"
-        for number in range(1, plan.n_rounds + 1):
-            if partial or not _train_a_round(self, trainer, parts, number, compare):
+        for number in range(1, 1 if partial else plan.n_rounds + 1):
+            if not _train_a_round(self, trainer, parts, number):
                 break
 
     def _default_matrix_estimator(self, n_clean, trainer):
@@ -535,14 +534,14 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         )
 
 
-def _train_a_round(estimator, trainer, parts, number, compare):
+def _train_a_round(estimator, trainer, parts, number):
     """Train a new net on the probabilities of the true labels, by the last net.
 
     Returns
     -------
     bool
-        False if the last net is kept: the training was interrupted or, if `compare`,
-        the new net is clearly worse on the validation rows.
+        False if the last net is kept: the training was interrupted, or the new net is
+        clearly worse on the validation rows.
     """
     teacher = trainer.net
     if teacher.interrupted_:
@@ -557,19 +556,23 @@ def _train_a_round(estimator, trainer, parts, number, compare):
     if student.interrupted_:
         # The last net is complete. The fit as a whole was interrupted.
         teacher.interrupted_ = True
-    elif not (compare and is_worse(_kept_losses(student), _kept_losses(teacher))):
+    elif parts.valid is None:
         return True
+    else:
+        losses, others = _kept_losses(student), _kept_losses(teacher)
+        if losses is None or not is_worse(losses, others):
+            return True
     trainer.net = teacher
     return False
 
 
 def _kept_losses(net):
-    """Losses of the validation rows in the epoch that was kept."""
-    return dict(net.callbacks_)["best_epoch"].best_losses_
+    """Losses of the validation rows in the epoch that was kept, or None."""
+    return getattr(dict(net.callbacks_).get("best_epoch"), "best_losses_", None)
 
 
-def _check_outside_label(outside, y, classes):
-    """Refuse an `outside_label` that cannot be one; warn if it does not occur."""
+def _is_outside(outside, y, classes):
+    """Mask of the rows that belong to no class; refuses a label that cannot be one."""
     is_text = y.dtype.kind in "US" or (y.dtype.kind == "O" and isinstance(y[0], str))
     if isinstance(outside, str) != is_text:
         raise ValueError(
@@ -590,6 +593,7 @@ def _check_outside_label(outside, y, classes):
         )
     if is_outside.all():
         raise ValueError(f"y holds nothing but outside_label={outside!r}.")
+    return is_outside
 
 
 def _warn_unless_dominant(Q, classes):

@@ -8,6 +8,8 @@ start, so it stays near the identity where learning starts from that.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,7 +20,7 @@ from skorch.callbacks import Callback
 
 from sklearn_noisy._matrix_sources.result import MatrixResult, MatrixSource
 from sklearn_noisy._rows.rows import FitData
-from sklearn_noisy._training.trainer import NetSpec, Trainer
+from sklearn_noisy._training.trainer import Trainer
 from sklearn_noisy.nn import NoiseLayer
 
 # The callbacks of this source in a net.
@@ -71,8 +73,8 @@ class GradientMatrix:
         Factor of the regularizer.
     lr : float
         Highest learning rate of the matrix.
-    warm_up : int
-        Epochs before the gradient changes the matrix.
+    warm_up : int or "auto"
+        Epochs before the gradient changes the matrix; a third of them by default.
     outside : bool
         Whether there may be rows that belong to no class.
     max_epochs : int
@@ -82,60 +84,59 @@ class GradientMatrix:
     regularizer: str
     decay: float
     lr: float
-    warm_up: int
+    warm_up: int | str
     outside: bool
     max_epochs: int
 
     def find(self, data: FitData, trainer: Trainer) -> MatrixResult:
         """Train the trainer's net; the matrix is that of the epoch that was kept."""
         result = self.start.find(data, trainer)
-        spec = trainer.spec
-        group = ("matrix", {"lr": self.lr, "weight_decay": 0.0})
-        groups = [group, *spec.settings.get("optimizer__param_groups", [])]
-        callbacks = spec.callbacks
+        spec, callbacks = trainer.spec, trainer.spec.callbacks
+        warm_up = self.max_epochs // 3 if self.warm_up == "auto" else int(self.warm_up)
         if callbacks != "disable":
-            own = StartLearning(self.warm_up + 1), MatrixPath()
+            own = StartLearning(warm_up + 1), MatrixPath()
             callbacks = [*zip(NAMES, own, strict=True), *callbacks]
-        trainer.spec = replace(
-            spec,
-            criterion=partial(
-                NoiseLayer,
-                torch.as_tensor(result.matrix),
-                learn=True,
-                regularizer=self.regularizer,
-                decay=self.decay,
-                outside=self.outside,
-            ),
-            callbacks=callbacks,
-            settings={**spec.settings, "optimizer__param_groups": groups},
+        layer = partial(
+            NoiseLayer,
+            torch.as_tensor(result.matrix),
+            learn=True,
+            regularizer=self.regularizer,
+            decay=self.decay,
+            outside=self.outside,
         )
+        trainer.spec = replace(spec, criterion=layer, callbacks=callbacks)
         trainer.build(data.everything, 0)
-        trainer.run(data, self.max_epochs)
-        path = dict(trainer.net.callbacks_).get("noise_matrix_path")
-        _end_learning(trainer, spec)
-        matrix = trainer.net.criterion_.matrix.detach().cpu().double().numpy()
+        net, matrix = trainer.net, trainer.net.criterion_.matrix
+        with _group_of_its_own(net.optimizer_, matrix, self.lr):
+            trainer.run(data, self.max_epochs)
+        path = dict(net.callbacks_).get("noise_matrix_path")
+        # From here on the net is as `spec` makes it: its matrix is fixed.
+        net.criterion_.set_learning(False)
+        net.callbacks_ = [(name, c) for name, c in net.callbacks_ if name not in NAMES]
+        if callbacks != "disable":
+            net.callbacks = net.callbacks[len(NAMES) :]
+        trainer.spec = spec
+        found = matrix.detach().cpu().double().numpy()
         return replace(
             result,
-            matrix=matrix / matrix.sum(axis=0),
+            matrix=found / found.sum(axis=0),
             path=result.path if path is None else [*result.path, *path.path_],
             is_net_trained=True,
         )
 
 
-def _end_learning(trainer: Trainer, spec: NetSpec) -> None:
-    """Turn the net into one with a fixed matrix, as `spec` would make it."""
-    net, layer = trainer.net, trainer.net.criterion_
-    layer.set_learning(False)
-    net.callbacks_ = [(name, c) for name, c in net.callbacks_ if name not in NAMES]
-    if spec.callbacks != "disable":
-        net.callbacks = net.callbacks[len(NAMES) :]
-    # The matrix, which has no gradient any more, is the last of all weights.
-    optimizer = net.optimizer_
-    (of_matrix,) = optimizer.param_groups.pop(0)["params"]
-    optimizer.param_groups[-1]["params"].append(of_matrix)
-    optimizer.state.pop(of_matrix, None)
-    del net.optimizer__param_groups
-    groups = spec.settings.get("optimizer__param_groups")
-    if groups is not None:
-        net.optimizer__param_groups = groups
-    trainer.spec = spec
+@contextmanager
+def _group_of_its_own(
+    optimizer: torch.optim.Optimizer, matrix: torch.Tensor, lr: float
+) -> Iterator[None]:
+    """Optimize the matrix with a learning rate of its own and no weight decay."""
+    for group in optimizer.param_groups:
+        for place, weight in enumerate(group["params"]):
+            if weight is matrix:
+                home, index = group["params"], place
+    del home[index]
+    optimizer.add_param_group({"params": [matrix], "lr": lr, "weight_decay": 0.0})
+    yield
+    optimizer.param_groups.pop()
+    optimizer.state.pop(matrix, None)
+    home.insert(index, matrix)

@@ -150,7 +150,7 @@ class FoldNets:
         Labels of the noisy rows.
     weight : ndarray of shape (n_noisy,)
     updates_per_epoch : int
-        Updates of the weights of one net in an epoch.
+        Updates of the weights of one net in an epoch, once nets were made.
     parts : list of tuples
         Rows that train, rows that are left out, and positions of the latter among the
         noisy rows.

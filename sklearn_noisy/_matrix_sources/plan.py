@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from numbers import Integral
 from typing import Any
 
@@ -36,7 +37,6 @@ class NoisePlan:
 
     Attributes
     ----------
-    model : {"bottom_up", "top_down", "backward"}
     source : MatrixSource
         Where the matrix comes from.
     is_fixed : bool
@@ -45,7 +45,6 @@ class NoisePlan:
         Nets after the first one.
     """
 
-    model: str
     source: MatrixSource
     is_fixed: bool
     n_rounds: int
@@ -94,7 +93,7 @@ def make_plan(estimator: Any, make_default: Callable[..., Any]) -> NoisePlan:
     )
     model, spec, name = estimator.noise_model, estimator.noise_matrix, "noise_matrix"
     if model == "top_down":
-        return NoisePlan(model, UniformConversion(estimator.alpha), True, 0)
+        return NoisePlan(UniformConversion(estimator.alpha), is_fixed=True, n_rounds=0)
     learns = estimator.refine
     if isinstance(spec, str) and spec == "learn":
         learns, spec, name = True, estimator.noise_init, "noise_init"
@@ -112,17 +111,16 @@ def make_plan(estimator: Any, make_default: Callable[..., Any]) -> NoisePlan:
     elif learns:
         source = _by_gradient(source, estimator)
     n_rounds = estimator.n_rounds if model == "bottom_up" else 0
-    return NoisePlan(model, source, isinstance(source, KnownMatrix), n_rounds)
+    return NoisePlan(source, isinstance(source, KnownMatrix), n_rounds)
 
 
 def _by_gradient(start: MatrixSource, estimator: Any) -> GradientMatrix:
-    automatic = estimator.max_epochs // 3
     return GradientMatrix(
         start,
         regularizer=estimator.regularizer,
         decay=estimator.noise_decay,
         lr=estimator.lr if estimator.noise_lr is None else estimator.noise_lr,
-        warm_up=automatic if estimator.warm_up == "auto" else estimator.warm_up,
+        warm_up=estimator.warm_up,
         outside=estimator.outside_label is not None,
         max_epochs=estimator.max_epochs,
     )
@@ -157,7 +155,9 @@ def _check(estimator: Any) -> None:
     elif isinstance(spec, type):
         is_valid = False
     else:
-        is_valid = isinstance(spec, BaseEstimator) or np.ndim(spec) == 2
+        is_valid = np.ndim(spec) == 2
+        if isinstance(spec, BaseEstimator):
+            is_valid = "is_clean" in signature(getattr(spec, "fit", len)).parameters
     if not is_valid:
         raise ValueError(
             "noise_matrix must be 'learn', 'estimate', a NoiseMatrixEstimator "

@@ -45,6 +45,7 @@ class MatrixSource(Protocol):
         ----------
         data : FitData
         trainer : Trainer
-            Torch's generators are seeded; further seeds are ``trainer.draw_seed()``.
+            Seeds come from ``trainer.rng``. Torch's generators are seeded already,
+            unless the plan says that the source needs no data.
         """
         ...

@@ -446,16 +446,17 @@ class TrainingData:
         Raises
         ------
         ValueError
-            If no row can be held out.
+            If no row of positive weight is held out.
         """
         held = np.zeros(len(self.y), dtype=bool)
         inside = np.flatnonzero(self.is_clean | self.is_noisy)
         strata = (self.y + len(self.classes) * self.is_clean)[inside]
         held[inside] = stratified_holdout(strata, fraction, rng)
-        if not held.any():
+        if not self.weight[held].any():  # a class weight may be 0
             raise ValueError(
                 f"validation_fraction={fraction} of {len(self.y)} rows leaves no "
-                "validation row. Raise it, or set early_stopping=False."
+                "validation row of positive weight. Raise it, or set "
+                "early_stopping=False."
             )
         return FitData(self, self.subset(~held), self.subset(held))
 

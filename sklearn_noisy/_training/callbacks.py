@@ -103,9 +103,8 @@ class BestEpoch(OwnCallback):
         if self.by == "accuracy":
             is_best = (accuracy, -loss) > self.best_score_
         else:
-            is_best = loss < self.lowest_loss_ or not is_worse(
-                losses, self.lowest_losses_
-            )
+            is_best = self.lowest_losses_ is None or loss < self.lowest_loss_
+            is_best = is_best or not is_worse(losses, self.lowest_losses_)
         if is_best:
             self.best_score_ = (accuracy, -loss)
             self.best_epoch_ = self.last_gain_ = epoch

@@ -132,6 +132,8 @@ class NoisyLabelNet(NeuralNetClassifier):
 
     Attributes
     ----------
+    autocast_ : bool
+        Whether the forward pass runs in bfloat16.
     interrupted_ : bool
         Whether an interrupt ended the last training early.
     stop_training_ : bool

@@ -7,9 +7,9 @@ a `NetSpec`, and a `Trainer` makes and trains nets of it.
 import copy
 import inspect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from typing import Any
@@ -105,7 +105,7 @@ class NetSpec:
     module_params : dict
         Arguments of `module`, beside ``n_features`` and ``n_classes``.
     scales_inputs : bool
-        Whether ``input_scale`` is the root mean square of the training rows.
+        Whether ``input_scale`` is the root mean square of the rows of the fit.
     row_shape : tuple of int
     labels : ndarray of shape (n_classes,)
         What the encoded labels stand for.
@@ -148,8 +148,8 @@ class NetSpec:
     criterion: Callable[[], nn.Module]
     callbacks: Any
     settings: dict[str, Any]
-    verbose: int = 0
-    parameters: dict[str, Any] = field(default_factory=dict)
+    verbose: int
+    parameters: dict[str, Any]
 
 
 def make_net(spec: NetSpec, data: LabelledRows) -> NoisyLabelNet:
@@ -211,8 +211,8 @@ class Trainer:
 
     Attributes
     ----------
-    net : NoisyLabelNet or None
-        The net that was built last.
+    net : NoisyLabelNet
+        The net that was built last; absent before the first one.
     history : skorch.history.History
         Rows of the histories of all nets that `run` trained, in that order.
     """
@@ -348,8 +348,8 @@ class Trainer:
             was = "not set" if name not in before else f"{before[name]!r}"
             raise ValueError(
                 f"Training goes on with the net of the last call, and {name} has "
-                f"changed since, from {was} to {now[name]!r}. Set it back, or fit anew "
-                "(warm_start=False). What a net takes over: lr, optimizer and its "
+                f"changed since, from {was} to {now[name]!r}. Set it back, or call fit "
+                "with warm_start=False. What a net takes over: lr, optimizer and its "
                 "parameters, batch_size, iterator_train, iterator_valid, verbose."
             )
         if changed:
@@ -362,6 +362,7 @@ class Trainer:
             )
 
     def _change(self, spec: NetSpec, changed: list[str]) -> None:
+        """Set the attributes first: a new optimizer is made of them."""
         net, settings = self.net, with_batches(spec.settings)
         for name in [name for name in vars(net) if name.startswith(OF_BATCHES)]:
             delattr(net, name)
@@ -389,6 +390,8 @@ def _is_same(a: Any, b: Any) -> bool:
         return True
     if hasattr(a, "shape") or hasattr(b, "shape"):
         return np.array_equal(a, b)
+    if isinstance(a, (list, tuple)) and type(a) is type(b):
+        return len(a) == len(b) and all(map(_is_same, a, b))
     return bool(a == b)
 
 
@@ -428,21 +431,13 @@ def build_module(module: Any, params: dict[str, Any], **sizes: int) -> nn.Module
         try:
             signature = inspect.signature(module)
         except ValueError:  # a builtin type
-            signature = inspect.Signature()
-        accepted = signature.parameters
-        for name in sizes.keys() & accepted.keys():
+            signature = inspect.signature(lambda **params: None)
+        for name in sizes.keys() & signature.parameters.keys():
             params.setdefault(name, sizes[name])
         try:
-            if accepted:
-                signature.bind_partial(**params)
+            signature.bind_partial(**params)
         except TypeError as error:
-            unknown = next(name for name in params if name not in accepted)
-            near = get_close_matches(unknown, accepted, n=1)
-            hint = f" Did you mean module__{near[0]}?" if near else ""
-            raise TypeError(
-                f"module__{unknown} is no parameter of "
-                f"{getattr(module, '__name__', module)}.{hint}"
-            ) from error
+            raise TypeError(_unknown(module, params, signature.parameters)) from error
         built = module(**params)
     if not isinstance(built, nn.Module):
         raise TypeError(
@@ -450,6 +445,15 @@ def build_module(module: Any, params: dict[str, Any], **sizes: int) -> nn.Module
             f"that returns an nn.Module; got {module!r}."
         )
     return built
+
+
+def _unknown(module: Any, params: dict[str, Any], accepted: Mapping[str, Any]) -> str:
+    """What an error says of a parameter that a module does not have."""
+    name = next((name for name in params if name not in accepted), next(iter(params)))
+    near = get_close_matches(name, accepted, n=1)
+    hint = f" Did you mean module__{near[0]}?" if near and near != [name] else ""
+    called = getattr(module, "__name__", module)
+    return f"module__{name} is no keyword parameter of {called}.{hint}"
 
 
 def _try_out(module: nn.Module, criterion: Any, batch: Any, n_classes: int) -> None:

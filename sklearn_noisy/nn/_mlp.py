@@ -6,7 +6,7 @@ from itertools import chain
 import torch
 from torch import nn
 
-from sklearn_noisy.nn._dropout import Dropout
+from sklearn_noisy.nn._fast_dropout import Dropout
 
 
 class MLP(nn.Module):

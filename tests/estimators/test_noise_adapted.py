@@ -698,3 +698,56 @@ def test_it_trains_inside_other_estimators(blobs):
     )
     clf = small(noise_matrix=estimator).fit(X, y_mixed, is_clean=is_clean)
     assert error(clf.noise_matrix_, Q) < error(np.eye(3), Q)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [None, [("layers*", {"lr": 1e-3})], [("*", {"lr": 1e-3})], [("nothing", {})]],
+)
+def test_a_matrix_of_the_gradient_leaves_the_users_groups_alone(
+    blobs, tmp_path, groups
+):
+    """The net that is saved and trains on is one that the parameters describe."""
+    X, y = blobs[:2]
+    clf = small(regularizer="trace", n_folds=2, max_epochs=3, warm_start=True)
+    if groups is not None:
+        clf.set_params(optimizer__param_groups=groups)
+    clf.fit(X, y)
+    save(clf, tmp_path / "file")
+    loaded = load(tmp_path / "file")
+    np.testing.assert_array_equal(
+        clf.fit(X, y).predict_proba(X), loaded.fit(X, y).predict_proba(X)
+    )
+
+
+class WithAMatrix(nn.Linear):
+    """A network with a weight of the name that the noise layer's has."""
+
+    def __init__(self, n_features, n_classes):
+        super().__init__(n_features, n_classes)
+        self.matrix = nn.Parameter(torch.eye(n_classes))
+
+    def forward(self, X):
+        return super().forward(X) @ self.matrix
+
+
+def test_a_weight_of_the_same_name_is_the_networks(blobs):
+    X, y = blobs[:2]
+    settings = {"lr": 1e-2, "noise_lr": 1e-9, "noise_init": "identity", "n_rounds": 0}
+    clf = NoiseAdaptedClassifier(
+        WithAMatrix, regularizer="trace", max_epochs=4, random_state=0, **settings
+    ).fit(X, y)
+    moved = clf.module_.matrix.detach() - torch.eye(len(clf.classes_))
+    assert moved.abs().max() > 1e-3
+    np.testing.assert_allclose(clf.noise_matrix_, np.eye(len(clf.classes_)), atol=1e-6)
+
+
+def test_rounds_without_the_callback_that_keeps_the_best_epoch(blobs):
+    X, y = blobs[:2]
+    clf = small(early_stopping=True, callbacks__best_epoch=None, n_folds=2)
+    assert len(clf.fit(X, y).history_) == 2 * clf.max_epochs
+
+
+def test_an_estimator_that_knows_no_clean_rows_is_no_matrix(blobs):
+    with pytest.raises(ValueError, match="a NoiseMatrixEstimator .an instance"):
+        small(noise_matrix=LogisticRegression()).fit(*blobs[:2])
