@@ -129,7 +129,7 @@ def _end_learning(trainer: Trainer, spec: NetSpec) -> None:
     net.callbacks_ = [(name, c) for name, c in net.callbacks_ if name not in NAMES]
     if spec.callbacks != "disable":
         net.callbacks = net.callbacks[len(NAMES) :]
-    # The matrix, which has no gradient any more, is the last of all weights.
+    # In a net of `spec`, the matrix, without a gradient, is the last of all weights.
     optimizer = net.optimizer_
     (of_matrix,) = optimizer.param_groups.pop(0)["params"]
     optimizer.param_groups[-1]["params"].append(of_matrix)
