@@ -207,7 +207,7 @@ def check_partial_fit_classes(
     class_weight: Mapping[Any, float] | str | None,
     known: np.ndarray | None,
 ) -> np.ndarray:
-    """All classes that will ever come to ``partial_fit``.
+    """All classes that any call of ``partial_fit`` will contain.
 
     Parameters
     ----------
@@ -235,14 +235,14 @@ def check_partial_fit_classes(
     if classes is None:
         raise ValueError(
             "classes must be given in the first call of partial_fit: all "
-            "labels that will ever come."
+            "labels that any call will contain."
         )
     if isinstance(class_weight, str) and class_weight == "balanced":
         raise ValueError(
             "class_weight='balanced' needs all rows at once; give "
             "partial_fit a dict {label: weight}, or sample_weight."
         )
-    unique_labels(classes)  # raises for what is no label, but changes the dtype
+    unique_labels(classes)  # only raises for invalid labels: it changes the dtype
     known = np.unique(classes)
     if len(known) < 2:
         raise ValueError(

@@ -23,8 +23,8 @@ class EpochAccuracy(Callback):
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features) or \
             ndarray of shape (n_samples, ...)
-        Rows in the form that the classifier gets, which is after the other steps of a
-        Pipeline. Every net has a copy of them.
+        Rows in the form in which the classifier receives them: in a Pipeline, after
+        the other steps. Every net has a copy of them.
     y : array-like of shape (n_samples,)
         Labels of these rows, among the classes that the classifier is fitted on.
     name : str, default="clean_acc"

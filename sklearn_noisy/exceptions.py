@@ -47,4 +47,4 @@ class TrainingInterruptedWarning(UserWarning):
 
 
 class NoiseModelWarning(UserWarning):
-    """The assumptions about the noise make the result doubtful."""
+    """The assumptions about the noise make the result unreliable."""

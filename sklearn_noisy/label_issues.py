@@ -1,4 +1,4 @@
-"""Which labels are wrong: out-of-fold probabilities, then cleanlab's filters."""
+"""Find wrong labels: out-of-fold probabilities, then cleanlab's filters."""
 
 import warnings
 
@@ -49,7 +49,8 @@ def find_label_issues(  # noqa: PLR0913
     """Find the rows whose given label is probably wrong.
 
     A model that did not train on a row predicts its class probabilities. From these,
-    cleanlab's filters [1]_ or Bayes' rule with a noise matrix decide about its label.
+    cleanlab's filters [1]_ or Bayes' rule with a noise matrix decide whether its label
+    is wrong.
 
     Parameters
     ----------
@@ -67,26 +68,26 @@ def find_label_issues(  # noqa: PLR0913
             "confident_learning", "predicted_neq_given", \
             "low_normalized_margin", "low_self_confidence", "posterior"}, \
             default="both"
-        cleanlab's filters, of which ``"both"`` keeps the rows that *prune by noise
-        rate* and *prune by class* agree on; or ``"posterior"``, the rows whose label
-        is more probably wrong than right, given the row, the label and
-        `noise_matrix`. It needs probabilities of the true labels, as
-        :class:`NoiseAdaptedClassifier` and the robust losses give them.
+        All but ``"posterior"`` are filters of cleanlab. ``"both"`` marks the rows that
+        *prune by noise rate* and *prune by class* both mark. ``"posterior"`` marks the
+        rows whose label is more likely wrong than right, given the row, the label and
+        `noise_matrix`. It needs probabilities of the true labels, such as those of
+        :class:`NoiseAdaptedClassifier` and of the robust losses.
     noise_matrix : array-like of shape (n_classes, n_classes), default=None
         ``Q[j, i] = P(given j | true i)``, the classes in sorted order (or named
-        by the index and the columns of a DataFrame). From it follows the joint
-        distribution of given and true labels, by which the two pruning filters choose
-        how many rows to prune. None: cleanlab estimates the joint from the
-        probabilities. ``"posterior"`` needs a matrix.
+        by the index and the columns of a DataFrame). The matrix determines the joint
+        distribution of given and true labels. From this, the two pruning filters
+        compute how many rows to mark. None: cleanlab estimates the joint distribution
+        from the probabilities. ``"posterior"`` needs a matrix.
     pred_probs : array-like of shape (n_samples, n_classes), default=None
         Out-of-fold probabilities; `estimator` is then not used. Column k belongs to
         the k-th class in sorted order, or to the class that a DataFrame names.
     sample_weight : array-like of shape (n_samples,), default=None
         Passed to ``estimator.fit`` in each fold.
     n_jobs : int, default=None
-        Folds that are fitted at the same time.
+        Number of folds that are fitted in parallel.
     verbose : int, default=0
-        Above 0, a progress bar over the folds (on stderr).
+        If above 0, a progress bar over the folds is shown (on stderr).
 
     Returns
     -------
@@ -99,8 +100,8 @@ def find_label_issues(  # noqa: PLR0913
     Raises
     ------
     ValueError
-        If an argument does not fit the data, or a `noise_matrix` comes with a
-        filter that does not use it, or is missing.
+        If an argument does not fit the data; if `noise_matrix` is given with a filter
+        that does not use it; if ``"posterior"`` has no `noise_matrix`.
     TypeError
         If `estimator` is no classifier with ``predict_proba``, or its ``fit``
         takes no `sample_weight` and one is given.
@@ -203,7 +204,7 @@ def _filtered_by_cleanlab(codes, pred_probs, filter_by, Q):
     from cleanlab.rank import get_label_quality_scores
 
     with warnings.catch_warnings():
-        # The warning names the class by its code, and an argument of cleanlab's.
+        # The warning refers to a class by its code, and to an argument of cleanlab.
         warnings.filterwarnings("ignore", "May not flag all label issues in class")
         is_issue = cleanlab_filter(
             labels=codes,

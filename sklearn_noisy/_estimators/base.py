@@ -1,7 +1,7 @@
 """The base of the classifiers: check → encode → train → softmax → decode.
 
-What is trained, and with which criterion, is the subclass's: it completes the
-specification of the net (`_net_spec`) and may train more than one (`_train`).
+A subclass decides what is trained, and with which criterion. It completes the
+specification of the net (`_net_spec`) and may train several nets (`_train`).
 """
 
 import warnings
@@ -37,7 +37,7 @@ from sklearn_noisy._validation import (
 from sklearn_noisy.exceptions import TrainingInterruptedWarning
 from sklearn_noisy.nn import MLP
 
-# What reads its rows on request.
+# Types that read their rows on request.
 DATASETS = (Dataset, SliceDataset)
 
 
@@ -49,10 +49,10 @@ class AutoSettings:
     ----------
     min_rows : int
         From this number of rows on, validation rows are held out and the default MLP
-        has dropout. On fewer rows both cost more than they bring, and scikit-learn's
-        rule that a row of weight k equals k rows holds exactly.
+        has dropout. With fewer rows, neither is worth its cost. Without them,
+        scikit-learn's rule that a row of weight k equals k rows holds exactly.
     dropout : float
-        Of the hidden units.
+        Fraction of the hidden units that is dropped.
     """
 
     min_rows: int = 1000
@@ -61,8 +61,8 @@ class AutoSettings:
 
 AUTO = AutoSettings()
 
-# The net does not depend on them. (`random_state` seeds the first call alone; a change
-# of `device` has an error of its own.)
+# Parameters on which the net does not depend. (`random_state` seeds only the first
+# call; a change of `device` raises its own error.)
 READ_BY_EVERY_CALL = {
     *("max_epochs", "early_stopping", "validation_fraction", "class_weight"),
     *("warm_start", "checkpoint", "random_state", "device"),
@@ -72,13 +72,13 @@ READ_BY_EVERY_CALL = {
 class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator):
     """Base of the classifiers; see :class:`RobustLossClassifier`.
 
-    A fitted one has a private ``_trainer``: the net, the specification that it was
-    made by, the generator of seeds and the history.
+    A fitted classifier has a private ``_trainer``, which holds the net, its
+    specification, the generator of seeds and the history.
     """
 
     _read_by_every_call = READ_BY_EVERY_CALL
 
-    # Labels and classes to indices and classes; the index of an outside row is K.
+    # Takes labels and classes, returns indices and classes. An outside row has index K.
     _encode = staticmethod(encode_labels)
 
     def predict(self, X):
@@ -164,7 +164,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             data = self._check_data(X, y, sample_weight, is_clean, goes_on, classes)
             if goes_on and not np.array_equal(data.classes, self.classes_):
                 raise ValueError(
-                    "warm_start=True goes on with the classes of the first fit, "
+                    "warm_start=True continues with the classes of the first fit, "
                     f"{self.classes_.tolist()}; y holds {data.classes.tolist()}."
                 )
             self.classes_ = data.classes
@@ -194,7 +194,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             if trainer.net.interrupted_:
                 warnings.warn(
                     f"Training was interrupted in epoch {self.n_iter_}: the model is "
-                    "what was reached until then.",
+                    "the one that training had reached.",
                     TrainingInterruptedWarning,
                     stacklevel=3,
                 )
@@ -213,7 +213,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         if is_clean is None:
             is_clean = np.zeros(len(y), dtype=bool)
         else:
-            # A call of partial_fit may come without a clean row.
+            # The rows of one call of partial_fit may include no clean row.
             is_clean = check_is_clean(is_clean, len(y), needed=classes is None)
         kept = weight > 0
         if not kept.all():
@@ -221,7 +221,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             weight, is_clean = weight[kept], is_clean[kept]
         codes, classes = self._encode(y, classes)
         inside = codes < len(classes)
-        is_clean = is_clean & inside  # an outside label tells of no class
+        is_clean = is_clean & inside  # an outside row has no true class
         per_class = class_weights(
             self.class_weight, codes[inside], classes, weight[inside]
         )
@@ -243,7 +243,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         )
 
     def _net_spec(self, rows, classes, n_rows, device):
-        """What a net for such rows is made of."""
+        """Specification of a net for rows of this kind."""
         groups, precision = self._check_kwargs(), self.precision
         params = groups["module"]
         if self.module is None:
@@ -293,7 +293,7 @@ def _trainer_of(estimator):
     try:
         return vars(estimator)["_trainer"]
     except KeyError:
-        # hasattr asks this way whether the estimator is fitted.
+        # An AttributeError, so that hasattr(estimator, "net_") is False before fit.
         name = type(estimator).__name__
         raise AttributeError(f"{name} is not fitted yet.") from None
 
@@ -306,7 +306,7 @@ def all_or_nothing(estimator, goes_on):
     ----------
     estimator : estimator
     goes_on : bool
-        Whether the net of the last call trains on.
+        Whether the net of the last call continues to train.
     """
     before = dict(vars(estimator))
     trainer = before["_trainer"].restored_on_error() if goes_on else nullcontext()
@@ -325,10 +325,10 @@ def check_rows(estimator, X, labels, row_shape):
     Parameters
     ----------
     estimator : estimator
-        If `row_shape` is None it gets ``n_features_in_``, and ``feature_names_in_`` of
-        a DataFrame.
+        If `row_shape` is None, its ``n_features_in_`` is set and, for a DataFrame, its
+        ``feature_names_in_``.
     X : {array-like, sparse matrix, Dataset or Rows} of shape (n_samples, ...)
-        Of a data set, only the first row is looked at.
+        Only the first row of a data set is checked.
     labels : tuple of array-like of shape (n_samples,)
         Empty for prediction.
     row_shape : tuple of int or None
@@ -382,7 +382,7 @@ def _rows_of_dataset(X):
     if not rows.source.row_shape:
         raise ValueError(
             "X must be a data set of rows that are arrays, or of tuples that begin "
-            f"with one; its first row is {X[0]!r}. (SliceDataset takes the first of "
-            "each row: there they must be tuples.)"
+            f"with one; its first row is {X[0]!r}. (SliceDataset takes the first item "
+            "of each row, so its rows must be tuples.)"
         )
     return rows

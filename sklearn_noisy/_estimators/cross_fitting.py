@@ -1,4 +1,4 @@
-"""Every row judged by a model that did not train on it."""
+"""Cross-fitting: each row is predicted by a model that did not train on it."""
 
 import inspect
 import warnings
@@ -20,12 +20,12 @@ from sklearn_noisy.exceptions import TrainingInterruptedWarning
 
 
 def weight_params(estimator, weight):
-    """``{name: weight}`` under the name by which ``estimator.fit`` takes it.
+    """Weights as ``{name: weight}``, with the name that ``estimator.fit`` expects.
 
     Raises
     ------
     TypeError
-        If it takes none.
+        If ``estimator.fit`` takes no weights.
     """
     if weight is None:
         return {}
@@ -40,10 +40,10 @@ def weight_params(estimator, weight):
 
 
 def rows_for(estimator, X, n_jobs):
-    """`X` in the form in which its parts cost `estimator` least.
+    """`X` in the form whose subsets are cheapest for `estimator`.
 
-    Our classifiers, one after another, share rows: no fold copies them, and a GPU gets
-    them once.
+    Our classifiers share the rows if they are fitted one after another: no fold copies
+    the rows, and they move to a GPU only once.
 
     Parameters
     ----------
@@ -80,8 +80,8 @@ def fit_on(estimator, X, labels, rows, fit_params):
     Raises
     ------
     KeyboardInterrupt
-        Also if one of our classifiers would stop early for it: a fold of which less is
-        known than of the others is no result.
+        Also if one of our classifiers would only end its training early: a fold whose
+        model is partly trained is not comparable with the others.
     """
     params = {name: value[rows] for name, value in fit_params.items()}
     with warnings.catch_warnings():
@@ -93,7 +93,7 @@ def fit_on(estimator, X, labels, rows, fit_params):
 
 
 def predict_proba_for(estimator, X, rows, classes):
-    """Probabilities of some rows, columns as in `classes`; 0 for a class unseen."""
+    """Probabilities, columns as in `classes`; 0 for a class without training rows."""
     probabilities = np.zeros((len(rows), len(classes)))
     columns = np.searchsorted(classes, estimator.classes_)
     probabilities[:, columns] = estimator.predict_proba(take(X, rows))

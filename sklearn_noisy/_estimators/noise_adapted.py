@@ -1,4 +1,4 @@
-"""NoiseAdaptedClassifier: a net and a model of how its labels were made wrong."""
+"""NoiseAdaptedClassifier: a net that is trained with a model of the label noise."""
 
 import functools
 import warnings
@@ -20,7 +20,7 @@ from sklearn_noisy.nn import NoiseLayer, floating_dtype
 from sklearn_noisy.nn._noise_layer import encode_targets
 from sklearn_noisy.noise._checks import check_possible
 
-# Attributes of a fit whose source found something beside the matrix.
+# Attributes of a fit that only some sources of the matrix set.
 FOUND = ("noise_matrix_path_", "noise_matrix_estimator_", "label_quality_")
 
 
@@ -28,14 +28,16 @@ FOUND = ("noise_matrix_path_", "noise_matrix_estimator_", "label_quality_")
 class AutoBatch:
     """What ``batch_size="auto"`` means; measured on MNIST.
 
-    Where most labels of many rows are wrong, the default network memorises them in
-    smaller steps: with the true matrix of 80 % noise its last epoch was right about
-    .818 of the test images in steps of 128, and about .915 in steps of 512.
+    If most labels of a large data set are wrong, the default network memorises them
+    when batches are small. With the true matrix of 80 % noise, its accuracy on the test
+    images after the last epoch was .818 with batches of 128, and .915 with batches of
+    512.
 
     Attributes
     ----------
     size, size_of_many, many_rows : int
-        Rows per step, and from this number of rows on.
+        Rows per step, rows per step for many rows, and the number of rows from which
+        on there are many.
     """
 
     size: int = 128
@@ -47,33 +49,33 @@ AUTO_BATCH = AutoBatch()
 
 
 def can_train_by_parts(estimator):
-    """Whether there is a ``partial_fit``; the error says why not."""
+    """True if ``partial_fit`` is possible; otherwise an AttributeError says why not."""
     if not is_fixed(estimator.noise_model, estimator.noise_matrix, estimator.refine):
         raise AttributeError(
             "partial_fit needs a known noise_matrix (and refine=False) or "
-            "noise_model='top_down': a part of the rows does not tell a matrix."
+            "noise_model='top_down': a part of the rows does not determine a matrix."
         )
     return True
 
 
 def has_noise_matrix(estimator):
-    """Whether there is a ``predict_noisy_proba``; the error says why not."""
+    """True if there are probabilities of given labels; otherwise an AttributeError."""
     if estimator.noise_model == "top_down":
         raise AttributeError(
-            "noise_model='top_down' converts labels and says nothing of how probable a "
-            "given label is; 'bottom_up' has predict_noisy_proba."
+            "noise_model='top_down' converts labels and does not model the probability "
+            "of a given label; 'bottom_up' has predict_noisy_proba."
         )
     return True
 
 
 class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
-    r"""Neural classifier with a model of how the labels were made wrong.
+    r"""Neural classifier with a model of the label noise.
 
-    The network says how probable each *true* label is. A noise matrix,
-    ``Q[j, i] = P(given label j | true label i)``, says how probable each *given*
-    label then is, and that is what is compared with the labels in training
-    (bottom-up, Eq. 6 of [1]_). The matrix is known, estimated from rows that
-    somebody checked, or learned from the noisy labels alone.
+    The network predicts the probabilities of the *true* labels. A noise matrix,
+    ``Q[j, i] = P(given label j | true label i)``, converts them to the probabilities
+    of the *given* labels, which the training loss compares with the labels in `y`
+    (bottom-up, Eq. 6 of [1]_). The matrix is known, estimated from rows whose labels
+    were checked, or learned from the noisy labels alone.
 
     Parameters
     ----------
@@ -87,104 +89,114 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
     noise_model : {"bottom_up", "top_down", "backward"}, default="bottom_up"
         ``"bottom_up"``: the loss is :math:`-\log (Qp)` of the given label.
         ``"top_down"``: every given label is converted to the distribution
-        :math:`\alpha e_j + (1 - \alpha)/K`, see `alpha`. ``"backward"``: the given
-        label is converted by the inverse of Q; unbiased, but without a lower bound
-        (warned).
+        :math:`\alpha e_j + (1 - \alpha)/K`, see `alpha`. ``"backward"``: every
+        given label is converted by the inverse of Q. This loss is unbiased but has no
+        lower bound, and ``fit`` warns of that.
     noise_matrix : {"learn", "estimate"}, NoiseMatrixEstimator or array-like of \
             shape (n_classes, n_classes), default="learn"
-        A matrix is known and fixed: columns sum to 1, classes in sorted order (a
-        DataFrame may have them in any order, as index and columns).
-        ``"estimate"``: :class:`NoiseMatrixEstimator` around the same network, from
-        the rows that are `is_clean` (without them, the confident joint, warned); an
-        instance is taken as it is. ``"learn"``: from noisy labels alone, see Notes.
-        The top-down model needs none.
+        An array is a known matrix, which stays fixed without `refine`. Its columns sum
+        to 1, with the classes in sorted order (a DataFrame names them by its index and
+        columns, in any order). ``"estimate"``: a :class:`NoiseMatrixEstimator` with
+        the same network estimates the matrix from the rows that `is_clean` marks. If
+        there are none, the confident joint is used, with a warning. An instance of
+        :class:`NoiseMatrixEstimator` is used with its own parameters. ``"learn"``:
+        the matrix is learned from noisy labels alone, see Notes. The top-down model
+        does not use this parameter.
     alpha : float in [0, 1], default=0.5
-        Of the top-down model: how much of a given label is believed. 1 is plain
-        training, and with `gamma` plain reweighting.
+        Weight of the given label in the top-down model. With 1, labels are not
+        converted, and `gamma` alone reweights the noisy rows.
     gamma : float >= 0, default=1.0
-        Weight of a noisy row beside that of a clean one (Eq. 7 of [1]_).
+        Weight of a noisy row relative to a clean one (Eq. 7 of [1]_).
     regularizer : {"trace", "weight_decay", "log_det"} or None, default=None
-        None learns the matrix by EM. Otherwise the gradient learns it as a part of
-        the network, with this added to the loss, and it is projected to the
-        probability matrices after every update (section 3.3 of [1]_).
+        None learns the matrix by EM. Otherwise the matrix is a parameter of the
+        network, which the gradient learns. The regularizer is added to the loss, and
+        after every update the columns of the matrix are projected onto the
+        probability simplex (section 3.3 of [1]_).
     noise_decay : float >= 0, default=0.01
         Factor of the regularizer.
     noise_lr : float > 0 or None, default=None
-        Highest learning rate of the matrix under a regularizer; None is `lr`.
+        Highest learning rate of the matrix, if there is a regularizer. None is `lr`.
     noise_init : {"count", "identity"} or array-like, default="count"
-        What learning starts from. ``"count"``: given labels counted against what
-        nets without a noise layer predict, where they are certain.
+        Initial matrix of the learning. ``"count"``: nets without a noise layer predict
+        the classes of the rows. The given labels are counted for each predicted class,
+        mainly on the rows that are predicted with high confidence.
     warm_up : int or "auto", default="auto"
-        Epochs of those nets, and of training before a regularizer's gradient moves
-        the matrix. ``"auto"``: half of `max_epochs` or 200 updates, if that is more
-        (a third of the epochs under a regularizer); with
-        ``lr_schedule="constant"`` until rows that were left out say so.
+        Epochs of the nets without a noise layer. With a regularizer, it is also the
+        number of epochs before the gradient first updates the matrix. ``"auto"``: the
+        nets train for half of `max_epochs`, or for 200 updates if these take longer;
+        with ``lr_schedule="constant"``, they train until the accuracy on left-out rows
+        stops improving. The gradient updates the matrix after a third of `max_epochs`.
     n_folds : int or "auto", default="auto"
-        Parts of the rows, each judged by a net that did not train on it, while a
-        matrix is learned. 1: the rows are judged by the net that trained on them,
-        and the matrix stays what was counted. ``"auto"``: 1 below 200 noisy rows,
-        5 below 10,000, else 2.
+        Number of folds of the noisy rows while a matrix is learned. Each fold is
+        predicted by a net that did not train on it. With 1, a net predicts the rows
+        that it trained on, and EM does not change the initial matrix. ``"auto"``: 1
+        for fewer than 200 noisy rows, 5 for fewer than 10,000, else 2.
     refine : bool, default=False
-        Learn on from a matrix that is known or estimated.
+        Whether a known or estimated matrix is refined by learning that starts from it.
     n_rounds : int >= 0, default=1
-        Nets after the first one, each trained on the probabilities of the true
-        labels that the last net and the matrix give for the training rows. With
-        held-out rows, until a net is worse than the one before it by a standard
-        error of their losses. Bottom-up only.
+        Maximum number of nets after the first one. Each is trained on soft targets:
+        the probabilities of the true labels given the rows and their labels, from the
+        previous net and the matrix. With held-out rows, the rounds end when the loss
+        of a net exceeds that of the previous net by more than the standard error of
+        the difference, and the previous net is kept. Only the bottom-up model uses
+        this parameter.
     outside_label : label or None, default=None
-        Label in `y` of rows that belong to none of the classes. They train towards
-        the uniform distribution, and are no class. Scores and
-        :func:`find_label_issues` know nothing of it: leave such rows out there.
+        Label in `y` that marks rows of none of the classes. On these rows, the net is
+        trained to predict the uniform distribution. The label itself is not a class.
+        Scores and :func:`find_label_issues` do not support it: call them without these
+        rows.
     optimizer : torch optimizer class, default=torch.optim.AdamW
         Its parameters are ``optimizer__<name>``.
     lr : float, default=2e-3
-        Learning rate, at its highest.
+        Highest learning rate.
     lr_schedule : {"one_cycle", "constant"}, default="one_cycle"
-        ``"one_cycle"``: up in the first 30 % of the epochs, down to zero in the
-        others; then training does not stop early.
+        ``"one_cycle"``: the rate rises in the first 30 % of the epochs and falls to
+        zero in the others. Training then does not stop early.
     max_epochs : int, default=30
-        Passes over the rows of each training: of the nets that learn the matrix, of
-        the first net, and of each round.
+        Maximum number of passes over the rows in each training: of the nets that learn
+        the matrix, of the first net, and of the net of each round.
     batch_size : int or "auto", default="auto"
         Rows per step; -1 takes all. ``"auto"``: 128, and 512 from 10,000 rows on.
     device : str or torch.device, default="cpu"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` and the like, or ``"auto"``: the
         GPU if there is one.
     precision : {"auto", "float32", "float64", "bfloat16"}, default="auto"
-        What the net computes in; see :class:`RobustLossClassifier`. The noise layer
-        computes in float32 at least.
+        Floating-point type in which the net computes; see
+        :class:`RobustLossClassifier`. The noise layer computes in float32 or float64.
     early_stopping : bool or "auto", default="auto"
-        Hold out rows and keep the weights of the epoch that is best on their
-        *given* labels: the last one whose loss (which knows the matrix) is within a
-        standard error of the lowest, or, top-down and backward, the one of the
-        highest accuracy. ``"auto"``: from 1,000 rows on.
+        Whether to hold out validation rows and keep the weights of the epoch that is
+        best on their *given* labels. In the bottom-up model, this is the last epoch
+        whose loss, which takes the matrix into account, is within a standard error of
+        the lowest. In the other models, it is the epoch with the highest accuracy.
+        ``"auto"``: with 1,000 or more rows.
     validation_fraction : float in (0, 1), default=0.1
-        Fraction of the rows that is held out, in the proportion of the
-        classes.
+        Fraction of the rows that is held out, stratified by class.
     n_iter_no_change : int, default=10
-        Epochs without a gain after which training stops, with
-        ``lr_schedule="constant"``.
+        With ``lr_schedule="constant"``, training stops after this number of epochs
+        without an improvement on the held-out rows.
     class_weight : dict, "balanced" or None, default=None
         Weights of the *given* classes, ``{label: weight}``.
     warm_start : bool, default=False
-        Go on from the previous ``fit``, with its matrix, for `max_epochs` more. What
-        the net was made with must be the same; `lr`, `optimizer` and its parameters,
-        `batch_size`, the iterators and `verbose` may have changed since, as may what
-        every call reads (such as `gamma` and `class_weight`).
+        Whether ``fit`` continues to train the net of the previous call, with the same
+        matrix, for up to `max_epochs` more epochs. Between the calls, these parameters
+        may change: `lr`, `optimizer` and its parameters, `batch_size`, the iterators,
+        `verbose`, and those that are not part of the net (such as `max_epochs`,
+        `gamma` and `class_weight`). A change of any other parameter is an error.
     callbacks : list of skorch callbacks, "disable" or None, default=None
         They are cloned for every net that may become `net_`. ``"disable"`` also
         turns off the learning-rate cycle and the choice of the best epoch.
     checkpoint : str, path-like or None, default=None
-        Folder for a file that every epoch replaces, named by a hash of the parameters
-        and the data. If ``fit`` is killed and called again, it goes on there, to the
-        same model (bit for bit on the CPU); a ``fit`` that ended removes its files.
-        They are pickles: the folder should be yours alone.
+        Folder for checkpoints. ``fit`` writes one after each epoch; its name contains
+        a hash of the parameters and the data. If the process is killed, the same call
+        of ``fit`` resumes from the last checkpoint and returns the same model (bit for
+        bit on the CPU). A completed ``fit`` removes its checkpoints. They are pickles,
+        so nobody else should be able to write to the folder.
     random_state : int, RandomState instance or None, default=None
         Seeds the initial weights, the order of the rows, dropout and the
-        held-out rows. Global generators are left as they were.
+        held-out rows. Global generators keep their state.
     verbose : int, default=0
-        Above 0, a progress bar while a matrix is learned (on stderr), and a line for
-        each epoch of the nets after it.
+        If above 0, a progress bar (on stderr) is shown while a matrix is learned, and
+        a line is printed for each epoch of the nets that train with the matrix.
     **kwargs
         Parameters of skorch's ``NeuralNet`` by their own names, and of the network
         (``module__<name>``).
@@ -192,18 +204,18 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
     Attributes
     ----------
     noise_matrix_ : ndarray of shape (n_classes, n_classes)
-        The matrix that was used; of the top-down model, what labels are converted
-        by.
+        The matrix that was used. In the top-down model, it is the matrix that
+        converts the given labels.
     noise_matrix_path_ : ndarray of shape (n_matrices, n_classes, n_classes)
-        Where the matrix was estimated or learned: the start and, if it was learned,
-        the matrix after each epoch.
+        Only if the matrix was estimated or learned: the initial matrix and, if it was
+        learned, the matrix after each epoch.
     noise_matrix_estimator_ : NoiseMatrixEstimator
-        The fitted one, where one was used.
+        The fitted estimator, if one was used.
     label_quality_ : ndarray of shape (n_samples,)
-        Where EM learned the matrix in several folds: how probable it is that the label
-        of each training row is right, by the net that did not train on it; below .5
-        it is more probably wrong. 1 for clean rows, NaN for outside rows and for rows
-        of weight 0.
+        Only if EM learned the matrix with at least two folds: probability that the
+        label of each training row is right, from the net that did not train on the
+        row. Below 0.5, the label is more likely wrong than right. The value is 1 for
+        clean rows, and NaN for outside rows and rows of weight 0.
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted.
     n_features_in_ : int
@@ -215,28 +227,34 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
     module_ : nn.Module
         The trained network.
     history_ : skorch.history.History
-        One row per epoch of the first net (``round`` 0) and of the rounds after it:
+        One row per epoch of the first net (``round`` 0) and of the later rounds:
         ``train_loss`` and, with held-out rows, ``valid_loss`` and ``valid_acc``.
     n_iter_ : int
-        Rows of the history.
+        Number of epochs in the history.
 
     See Also
     --------
     RobustLossClassifier : Losses that need no model of the noise.
-    NoiseMatrixEstimator : The matrix alone.
-    find_label_issues : Which labels are wrong.
+    NoiseMatrixEstimator : Estimate the matrix without training a classifier with it.
+    find_label_issues : Find the labels that are probably wrong.
 
     Notes
     -----
-    Learning from noisy labels alone: nets without a noise layer train until they no
-    longer agree better with the given labels of rows that were left out; these are
-    counted against their predictions. With that matrix, nets learn that each leave
-    out a part of the rows; after every epoch, the matrix becomes the likeliest one,
-    by EM, under what they say of the rows that they do not know, with one
-    temperature fitted as well. The net that is kept then trains with the matrix.
-    The scheme of the paper itself, one net and the identity to start from, is
-    ``regularizer="trace", noise_init="identity", n_rounds=0``; it stays near the
-    identity.
+    ``noise_matrix="learn"`` learns the matrix from noisy labels alone, in three steps:
+
+    1. The noisy rows are divided into folds. For each fold, a net without a noise
+       layer trains on the other rows (`warm_up`). The epoch that agrees best with the
+       given labels of the fold is kept. The given labels are counted for each class
+       that these nets predict for the rows that they left out (`noise_init`).
+    2. New nets, one for each fold, train with a noise layer that has this initial
+       matrix. After an epoch, EM increases the likelihood of the given labels under
+       the predictions for the left-out rows. It updates the matrix, and fits one
+       temperature of the predictions. All nets continue with the new matrix.
+    3. The net that is kept trains with the final matrix.
+
+    The scheme of [1]_ uses one net, which learns the matrix by the gradient from the
+    identity. It is ``regularizer="trace", noise_init="identity", n_rounds=0``. Its
+    matrix stays near the identity.
 
     References
     ----------
@@ -328,7 +346,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         self._kwargs = kwargs
 
     def fit(self, X, y, sample_weight=None, *, is_clean=None):
-        """Train on labels some of which may be wrong.
+        """Train on labels, some of which may be wrong.
 
         Parameters
         ----------
@@ -336,7 +354,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
                 ndarray of shape (n_samples, ...) or Dataset
             Rows of any numeric dtype: a table, a sparse matrix (made dense
             batch by batch) or, for instance, images. Rows of a
-            ``torch.utils.data.Dataset`` are read when they are wanted.
+            ``torch.utils.data.Dataset`` are read when they are needed.
         y : array-like of shape (n_samples,)
             True labels where `is_clean`, given labels elsewhere; `outside_label`
             for rows that belong to no class.
@@ -348,7 +366,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         Returns
         -------
         self
-            If the call fails, the estimator is what it was before.
+            If the call fails, the estimator stays as it was before.
 
         Raises
         ------
@@ -360,20 +378,21 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
             If the module does not return logits of shape
             ``(n_samples, n_classes)``.
         DeviceNotAvailableError
-            If `device` does not exist here.
+            If `device` does not exist on this machine.
         TrainingDivergedError
-            If the loss became NaN.
+            If the loss became NaN or infinite.
 
         Warns
         -----
         NoiseModelWarning
-            If ``"estimate"`` has no clean row to estimate from; for the backward
-            correction; if a matrix that was estimated or learned is not dominated by
-            its diagonal; if there is no row of `outside_label`.
+            If ``"estimate"`` has no clean row to estimate from; if `noise_model` is
+            ``"backward"``; if a matrix that was estimated or learned is not dominated
+            by its diagonal; if no row has the label `outside_label`.
         TrainingInterruptedWarning
-            If an interrupt (Ctrl-C) ended the training early: the model is the last
-            net that is whole, or what the first one had reached. Before there is a
-            noise matrix there is no model, and the interrupt is raised.
+            If an interrupt (Ctrl-C) ended the training early. The model is the last
+            net that was fully trained or, in the first training, the net that it had
+            reached. While a noise matrix is learned, there is no model yet, and the
+            interrupt is raised.
         """
         make_plan(self, self._default_matrix_estimator)  # refuses bad parameters
         return self._fit(X, y, sample_weight, is_clean)
@@ -382,8 +401,9 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, is_clean=None):
         """Train for one epoch on these rows.
 
-        Only with a known matrix or the top-down model: a matrix cannot be estimated
-        from a part of the rows. No row is held out, the learning rate stays.
+        This needs a known matrix or the top-down model, since a matrix cannot be
+        estimated from a part of the rows. No row is held out, and the learning rate
+        is constant.
 
         Parameters
         ----------
@@ -391,7 +411,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
                 ndarray of shape (n_samples, ...) or Dataset
         y : array-like of shape (n_samples,)
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come; needed in the first call.
+            All labels that any call will contain; required in the first call.
         sample_weight : array-like of shape (n_samples,), default=None
         is_clean : bool array-like of shape (n_samples,), default=None
 
@@ -406,7 +426,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
     def predict_noisy_proba(self, X):
         """Probability of each *given* label: the noise matrix times `predict_proba`.
 
-        Not of the top-down model, which has no such matrix.
+        It does not exist for the top-down model, which has no noise matrix.
 
         Parameters
         ----------
@@ -440,7 +460,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         data = replace(data, targets=targets, noisy_weight=self.gamma)
         if self.gamma == 0 and not data.is_clean.any():
             raise ValueError(
-                "gamma=0 leaves out all noisy rows, and is_clean marks no other."
+                "gamma=0 leaves out all noisy rows, and is_clean marks no clean row."
             )
         if goes_on:
             check_possible(self.noise_matrix_, data.y[data.is_noisy], data.classes)
@@ -468,7 +488,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         )
 
     def _train(self, trainer, parts, *, goes_on, partial):
-        """Find the matrix, train a net with it, and more nets on its posteriors."""
+        """Find the matrix, train a net with it, then more nets on the posteriors."""
         if goes_on:
             super()._train(trainer, parts, goes_on=goes_on, partial=partial)
             return
@@ -483,8 +503,8 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
             self.noise_matrix_path_ = np.stack(found.path)
         else:
             raise ValueError(
-                f"noise_matrix={self.noise_matrix!r} needs noisy rows; is_clean marks "
-                "every one."
+                f"noise_matrix={self.noise_matrix!r} needs noisy rows, but is_clean "
+                "marks every row."
             )
         self.noise_matrix_ = found.matrix
         if found.estimator is not None:
@@ -496,8 +516,8 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
             self.label_quality_[data.kept] = quality
         if self.noise_model == "backward":
             warnings.warn(
-                "noise_model='backward' inverts the noise matrix: its loss has no "
-                "lower bound, and networks diverge. 'bottom_up' does not.",
+                "noise_model='backward' inverts the noise matrix. Its loss has no "
+                "lower bound, so training can diverge; that of 'bottom_up' has one.",
                 NoiseModelWarning,
                 stacklevel=4,
             )
@@ -511,7 +531,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
                 break
 
     def _default_matrix_estimator(self, n_clean, trainer):
-        """What ``noise_matrix="estimate"`` means: this net, with cross-entropy."""
+        """Estimator of ``noise_matrix="estimate"``: this network and cross-entropy."""
         same = ("module", "optimizer", "lr", "max_epochs", "device", "precision")
         same += ("early_stopping", "validation_fraction", "n_iter_no_change")
         params = {
@@ -535,7 +555,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
 
 
 def _train_a_round(estimator, trainer, parts, number):
-    """Train a new net on the probabilities of the true labels, by the last net.
+    """Train a new net on the posterior of the true labels under the last net.
 
     Returns
     -------
@@ -581,7 +601,7 @@ def _is_outside(outside, y, classes):
         )
     if classes is not None and outside in classes:
         raise ValueError(
-            f"outside_label={outside!r} is no class, but classes holds it."
+            f"outside_label={outside!r} marks rows of no class, but classes holds it."
         )
     is_outside = y == outside
     if classes is None and not is_outside.any():
@@ -604,8 +624,8 @@ def _warn_unless_dominant(Q, classes):
         warnings.warn(
             f"The noise matrix is not dominated by its diagonal: the class "
             f"{names[i]!r} is given the label {names[Q[:, i].argmax()]!r} more "
-            "often than its own. From noisy labels alone the classes may then have "
-            "changed places; some clean rows (is_clean) would tell.",
+            "often than its own. Noisy labels alone cannot rule out that the classes "
+            "are swapped; some clean rows (is_clean) can.",
             NoiseModelWarning,
             stacklevel=2,
         )

@@ -40,12 +40,12 @@ LEVEL = 0.9  # of the bootstrap's intervals
 
 
 class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
-    r"""Estimate which class is given which label, from a few clean rows.
+    r"""Estimate the noise matrix from a few clean rows.
 
     A classifier is cross-fitted on the clean rows, so that no model predicts rows that
-    it trained on. The noise matrix follows from two confusions: those of the
-    predictions with the true labels of the clean rows, and those with the given labels
-    of the noisy rows (Eqs. 3 to 5 of [1]_).
+    it trained on. The noise matrix follows from two confusion matrices: that of the
+    predictions and the true labels of the clean rows, and that of the predictions and
+    the given labels of the noisy rows (Eqs. 3 to 5 of [1]_).
 
     Parameters
     ----------
@@ -61,17 +61,17 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         λ of Eq. 5; ``"cv"`` chooses it by how well the matrix predicts the
         confusions of held-out clean rows.
     l1_penalties : array-like, default=None
-        Values that ``"cv"`` tries; None is 0 and 21 from 1e-5 to 1.
+        Values that ``"cv"`` tries; None: 0, and 21 values from 1e-5 to 1.
     penalty : {"off_diagonal", "relaxed", "literal"}, default="off_diagonal"
         Entries of R that λ penalises. ``"off_diagonal"``: the flips. ``"relaxed"``:
         all entries; the columns need not sum to 1 and are normalised afterwards.
         ``"literal"``: all entries of columns that sum to 1, as the paper writes it;
         this has no effect.
     shrinkage : float in [0, 1] or "auto", default="auto"
-        Weight of the expected confusions of the calibrated probabilities in the
-        confusions of the clean rows; the rest is counted. ``"auto"`` chooses it by the
-        sampling error of the counts. 0, as in the paper: counts alone, of
-        uncalibrated probabilities.
+        The confusion matrix of the clean rows is a weighted mean of their counts and
+        of the expected confusions of calibrated probabilities. This is the weight of
+        the latter. ``"auto"`` chooses it by the sampling error of the counts. 0, as in
+        the paper, uses the counts alone, with uncalibrated probabilities.
     solver : {"auto", "fista", "cvxpy"}, default="auto"
         Solver of Eq. 5. ``"fista"``: accelerated projected gradient with an active
         set at the end. ``"cvxpy"``: the reference, which takes `constraints`.
@@ -89,11 +89,11 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         Bootstrap samples for 90 % intervals of the entries. They vary the confusions;
         the classifiers stay the same.
     n_jobs : int, default=None
-        Folds that are fitted at the same time.
+        Number of folds that are fitted in parallel.
     random_state : int, RandomState instance or None, default=None
         Seeds the default classifier and the bootstrap.
     verbose : int, default=0
-        Above 0, a progress bar over the folds (on stderr).
+        If above 0, a progress bar over the folds is shown (on stderr).
 
     Attributes
     ----------
@@ -104,17 +104,18 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
     clean_prior_, noisy_prior_ : ndarrays of shape (n_classes,)
         ``P(true i)`` and ``P(given j)`` among the noisy rows.
     confusion_clean_, confusion_noisy_ : ndarrays of shape (n_classes, n_classes)
-        ``P(predicted k | true i)`` and ``P(predicted k | given j)``. Not for the
-        confident joint.
+        ``P(predicted k | true i)`` and ``P(predicted k | given j)``. Not set by
+        the confident joint.
     shrinkage_ : ndarray of shape (n_classes,)
         Share of the expected confusion in each column of `confusion_clean_`.
     l1_penalty_, dual_gap_, n_iter_ : float, float, int
         λ of Eq. 5, upper bound of its objective's distance to the optimum, and
         iterations of the solver.
     condition_number_ : float
-        Of `confusion_clean_`: the greatest factor by which its errors are magnified.
+        Condition number of `confusion_clean_`: the greatest factor by which its
+        errors are amplified.
     interval_ : ndarray of shape (2, n_classes, n_classes)
-        90 % interval of each entry of `noise_matrix_`, with `n_bootstrap`.
+        90 % interval of each entry of `noise_matrix_`, if `n_bootstrap` is above 0.
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted; rows and columns are in this order.
     n_features_in_, feature_names_in_
@@ -206,9 +207,10 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For a parameter out of its range; a mask of another length, or without
-            a True or a False; fewer clean rows than classes, or a class without
-            one; `is_clean` missing where the method needs it.
+            If a parameter is out of its range; if `is_clean` differs from `y` in
+            length, or marks no row or all rows; if there are fewer clean rows than
+            classes, or a class has none; if the method needs `is_clean` and it is
+            missing.
         TypeError
             If `estimator` is no classifier with ``predict_proba``.
         """
@@ -296,7 +298,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         return method, mask
 
     def _check_settings(self, method, n_classes):
-        """The parameters of Eqs. 3 and 5, which are also checked if not used."""
+        """Checked parameters of Eqs. 3 and 5, even if the method does not use them."""
         check_scalar(self.n_bootstrap, "n_bootstrap", Integral, min_val=0)
         values = {field.name: getattr(self, field.name) for field in fields(Settings)}
         values["method"] = "inverse" if method == "inverse" else "l1"

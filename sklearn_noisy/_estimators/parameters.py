@@ -1,4 +1,4 @@
-"""Parameters: skorch's keyword arguments, and what the others may be."""
+"""Parameters: skorch's keyword arguments, and checks of the other parameters."""
 
 import difflib
 from numbers import Integral
@@ -33,7 +33,7 @@ GROUPS = (
     "compile",
 )
 
-# skorch's names for what the estimators do themselves.
+# skorch's parameters that the estimators set themselves, and what to use instead.
 RESERVED = {
     "criterion": "use loss (and loss__<name> for its parameters)",
     "train_split": "use early_stopping and validation_fraction",
@@ -43,7 +43,7 @@ RESERVED = {
 }
 
 
-# scikit-learn's MLPClassifier calls them so.
+# Names of scikit-learn's MLPClassifier, and the corresponding names here.
 KNOWN_ELSEWHERE = {
     "activation": "module__activation",
     "alpha": "optimizer__weight_decay",
@@ -59,14 +59,14 @@ class SkorchParamsMixin:
     """Parameters that arrive through ``**kwargs``.
 
     ``__init__`` stores them in ``_kwargs`` and ``fit`` checks them, as scikit-learn
-    asks for; ``get_params``, ``set_params``, ``clone`` and ``repr`` know them.
+    requires. ``get_params``, ``set_params``, ``clone`` and ``repr`` include them.
     """
 
-    # What `batch_size` may be, beside a number.
+    # Values of `batch_size` that are not numbers.
     _named_batch_sizes = ()
 
     def get_params(self, deep=True):
-        """Parameters of this estimator, those of skorch that were set included.
+        """Parameters of this estimator, including those of skorch that were set.
 
         Parameters
         ----------
@@ -107,7 +107,7 @@ class SkorchParamsMixin:
         return self
 
     def _check_kwargs(self):
-        """Parameters of each group, by their own names; refuses unknown names.
+        """Parameters of each group, without its prefix; refuses unknown names.
 
         Returns
         -------
@@ -118,7 +118,7 @@ class SkorchParamsMixin:
         Raises
         ------
         UnknownParameterError
-            It names the parameter that was probably meant.
+            The message suggests the parameter that was probably meant.
         """
         groups = {"module": {}, "loss": {}, "net": {}}
         has_loss = hasattr(self, "loss")
@@ -200,7 +200,7 @@ class SkorchParamsMixin:
 
 
 def _hint(name, own, has_loss):
-    """What an error says of the parameter that was probably meant."""
+    """Hint of an error: the parameter that was probably meant."""
     if name in KNOWN_ELSEWHERE:
         return f" Did you mean {KNOWN_ELSEWHERE[name]!r}?"
     groups = [group for group in GROUPS if group != "loss" or has_loss]

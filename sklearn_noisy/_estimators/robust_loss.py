@@ -1,4 +1,4 @@
-"""RobustLossClassifier: a net trained with a loss that wrong labels do not pull."""
+"""RobustLossClassifier: a net trained with a loss that is robust to wrong labels."""
 
 import inspect
 from dataclasses import replace
@@ -13,10 +13,10 @@ from sklearn_noisy.losses import LOSSES
 
 
 class RobustLossClassifier(BaseNoisyLabelClassifier):
-    r"""Neural classifier trained with a loss that wrong labels do not pull.
+    r"""Neural classifier trained with a loss that is robust to wrong labels.
 
-    Training starts with cross-entropy and goes over to the loss once the net
-    knows every class (`delay`). Everything else is a scikit-learn classifier
+    Training starts with cross-entropy and switches to the robust loss once the
+    net knows every class (`delay`). The estimator is a scikit-learn classifier
     around a skorch net.
 
     Parameters
@@ -28,7 +28,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         ``n_classes``; an instance is copied. None builds
         :class:`sklearn_noisy.nn.MLP`, which divides `X` by its root mean square
         and, from 1,000 rows on, drops half of the hidden units in training.
-        Columns of different units need scaling before, as for any network.
+        Scale columns of different units beforehand, as for any network.
     loss : str, nn.Module class or nn.Module instance, default="blurry"
         One of ``"cross_entropy"``, ``"focal"``, ``"blurry"``,
         ``"piecewise_zero"``, ``"clipped"``, ``"uniform_mixing"``,
@@ -47,56 +47,60 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         Cut-off probability of the piecewise-zero and the clipped loss (None:
         0.05). Other losses ignore it.
     delay : int or "auto", default="auto"
-        First epoch, counted from 1, of the loss; before it, cross-entropy.
-        0 and 1 both mean at once. ``"auto"``: in every epoch before which the
-        net knew every class, and at once for losses that need no start.
+        First epoch, counted from 1, that uses `loss`. Earlier epochs use
+        cross-entropy; with 0 or 1 there are none. ``"auto"``: an epoch uses `loss`
+        if the net knew every class in the epoch before. It knows a class if a
+        quarter of the rows with that label get a sufficient probability for it.
+        Losses that need no warm-up are used from the first epoch on.
     optimizer : torch optimizer class, default=torch.optim.Adam
         Its parameters are ``optimizer__<name>``.
     lr : float, default=1e-3
         Learning rate.
     max_epochs : int, default=100
-        Passes over the rows, at most.
+        Maximum number of passes over the rows.
     batch_size : int, default=128
         Rows per step; -1 takes all.
     device : str or torch.device, default="cpu"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` and the like, or ``"auto"``: the
         GPU if there is one.
     precision : {"auto", "float32", "float64", "bfloat16"}, default="auto"
-        What the net computes in. ``"auto"``: the default network on a CPU in
-        the floating-point type of `X`, any other in its own; `X` is cast to
-        it, integers and booleans are float32. ``"bfloat16"`` keeps float32
-        weights (autocast).
+        Floating-point type in which the net computes. ``"auto"``: on a CPU, the
+        default network computes in float64 if `X` is float64, else in float32. In
+        all other cases, the network keeps its own type. `X` is cast to the type of
+        the network. ``"bfloat16"`` keeps float32 weights (autocast).
     early_stopping : bool or "auto", default="auto"
-        Hold out rows, stop when they no longer improve, and keep the weights
-        of the epoch with the best accuracy on their *given* labels.
-        ``"auto"``: from 1,000 rows on.
+        Whether to hold out validation rows. Training then stops when their
+        accuracy and loss no longer improve, and the weights of the epoch with the
+        highest accuracy on their *given* labels are kept. ``"auto"``: with 1,000 or
+        more rows.
     validation_fraction : float in (0, 1), default=0.1
-        Fraction of the rows that is held out, in the proportion of the
-        classes.
+        Fraction of the rows that is held out, stratified by class.
     n_iter_no_change : int, default=10
-        Epochs without a better accuracy or a lower loss on the held-out rows,
-        after which training stops. They count from the switch of the loss.
+        Training stops after this number of epochs without a higher accuracy or a
+        lower loss on the held-out rows. The count restarts when the loss switches.
     class_weight : dict, "balanced" or None, default=None
         Weights of the *given* classes, ``{label: weight}``.
     warm_start : bool, default=False
-        Go on from the previous ``fit``, for `max_epochs` more. What the net was
-        made with must be the same; `lr`, `optimizer` and its parameters,
-        `batch_size`, the iterators and `verbose` may have changed since, as may
-        what every call reads (such as `class_weight` and `early_stopping`).
+        Whether ``fit`` continues to train the net of the previous call, for up to
+        `max_epochs` more epochs. Between the calls, these parameters may change:
+        `lr`, `optimizer` and its parameters, `batch_size`, the iterators, `verbose`,
+        and those that are not part of the net (such as `max_epochs`, `class_weight`
+        and `early_stopping`). A change of any other parameter is an error.
     callbacks : list of skorch callbacks, "disable" or None, default=None
-        They are cloned; the used ones are in ``net_.callbacks_``.
+        They are cloned; the clones are in ``net_.callbacks_``.
         ``"disable"`` also turns off early stopping and the schedule (the
         loss is then cross-entropy throughout).
     checkpoint : str, path-like or None, default=None
-        Folder for a file that every epoch replaces, named by a hash of the parameters
-        and the data. If ``fit`` is killed and called again, it goes on there, to the
-        same model (bit for bit on the CPU); a ``fit`` that ended removes its files.
-        They are pickles: the folder should be yours alone.
+        Folder for checkpoints. ``fit`` writes one after each epoch; its name contains
+        a hash of the parameters and the data. If the process is killed, the same call
+        of ``fit`` resumes from the last checkpoint and returns the same model (bit for
+        bit on the CPU). A completed ``fit`` removes its checkpoints. They are pickles,
+        so nobody else should be able to write to the folder.
     random_state : int, RandomState instance or None, default=None
         Seeds the initial weights, the order of the rows, dropout and the
-        held-out rows. Global generators are left as they were.
+        held-out rows. Global generators keep their state.
     verbose : int, default=0
-        Above 0, a line for each epoch.
+        If above 0, a line is printed for each epoch.
     **kwargs
         Parameters of skorch's ``NeuralNet`` by their own names
         (``optimizer__weight_decay``, ``iterator_train``,
@@ -116,14 +120,14 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
     module_ : nn.Module
         The trained network.
     history_ : skorch.history.History
-        One row per epoch: ``train_loss``, ``robust`` (whether the loss was
-        on) and, with held-out rows, ``valid_loss`` and ``valid_acc``.
+        One row per epoch: ``train_loss``, ``robust`` (whether the epoch used
+        `loss`) and, with held-out rows, ``valid_loss`` and ``valid_acc``.
     n_iter_ : int
         Epochs trained.
 
     See Also
     --------
-    sklearn_noisy.find_label_issues : Which labels are wrong.
+    sklearn_noisy.find_label_issues : Find the labels that are probably wrong.
 
     References
     ----------
@@ -194,7 +198,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         self._kwargs = kwargs
 
     def fit(self, X, y, sample_weight=None):
-        """Train on labels some of which may be wrong.
+        """Train on labels, some of which may be wrong.
 
         Parameters
         ----------
@@ -211,7 +215,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         Returns
         -------
         self
-            If the call fails, the estimator is what it was before.
+            If the call fails, the estimator stays as it was before.
 
         Raises
         ------
@@ -223,25 +227,25 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
             If the module does not return logits of shape
             ``(n_samples, n_classes)``.
         DeviceNotAvailableError
-            If `device` does not exist here.
+            If `device` does not exist on this machine.
         TrainingDivergedError
-            If the loss became NaN.
+            If the loss became NaN or infinite.
 
         Warns
         -----
         LossWarmUpWarning
             If the robust loss starts too early, or never.
         TrainingInterruptedWarning
-            If an interrupt (Ctrl-C) ended the training early: the model is what was
-            reached until then.
+            If an interrupt (Ctrl-C) ended the training early. The model is the one
+            that training had reached.
         """
         return self._fit(X, y, sample_weight)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch on these rows.
 
-        No row is held out and training does not stop early; the schedule of
-        the loss counts the calls.
+        No row is held out and training does not stop early. For the schedule of
+        the loss, each call is an epoch.
 
         Parameters
         ----------
@@ -249,7 +253,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
                 ndarray of shape (n_samples, ...) or Dataset
         y : array-like of shape (n_samples,)
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come; needed in the first call.
+            All labels that any call will contain; required in the first call.
         sample_weight : array-like of shape (n_samples,), default=None
 
         Returns
@@ -261,8 +265,8 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
     def _net_spec(self, rows, classes, n_rows, device):
         if isinstance(self.module, str):
             raise TypeError(
-                f"module must be a network, not a string; got {self.module!r}. The "
-                "loss goes by its name: loss=..."
+                f"module must be a network, not a string; got {self.module!r}. Pass "
+                "the loss by keyword: loss=..."
             )
         if self.delay != "auto" and (
             isinstance(self.delay, bool)
@@ -303,7 +307,7 @@ def loss_parameters(estimator, params):
     accepted = inspect.signature(cls).parameters
     for name in ("gamma", "c"):
         value = getattr(estimator, name)
-        # A grid over losses sets gamma for those that have none, too.
+        # A grid search over losses also sets gamma for losses without this parameter.
         if value is None or name not in accepted:
             continue
         if name in params:

@@ -28,7 +28,7 @@ class EstimatedMatrix:
     make_default : callable
         Takes the number of clean rows and the trainer, returns an estimator.
     settings : FoldSettings
-        Of the nets that the confident joint is counted with.
+        Settings of the nets whose predictions the confident joint uses.
     """
 
     estimator: Any
@@ -46,9 +46,9 @@ class EstimatedMatrix:
         rows, estimator = data.everything, self.estimator
         if estimator is None and not rows.is_clean.any():
             warnings.warn(
-                "noise_matrix='estimate' estimates from clean rows, and there is no "
-                "is_clean: the confident joint is taken instead. 'learn' needs no "
-                "clean rows and is more exact.",
+                "noise_matrix='estimate' needs clean rows, and there is no is_clean: "
+                "the confident joint is used instead. 'learn' needs no clean rows and "
+                "is more accurate.",
                 NoiseModelWarning,
                 stacklevel=2,
             )
@@ -64,7 +64,7 @@ class EstimatedMatrix:
 
 
 def _fit(estimator: Any, rows: TrainingData) -> Any:
-    """Fit on the rows that belong to a class; class weights do not count."""
+    """Fit on the rows that belong to a class, without class weights."""
     inside = rows.subset(rows.is_clean | rows.is_noisy)
     weight = inside.sample_weight
     return estimator.fit(

@@ -61,7 +61,7 @@ class KnownMatrix:
 
 @dataclass(frozen=True)
 class IdentityMatrix:
-    """No noise: where learning starts in the paper."""
+    """The identity, from which learning starts in the paper."""
 
     def find(self, data: FitData, trainer: Trainer) -> MatrixResult:
         """The identity."""
@@ -71,7 +71,7 @@ class IdentityMatrix:
 
 @dataclass(frozen=True)
 class UniformConversion:
-    """The top-down model: a label is believed with probability `alpha`."""
+    """The top-down model, in which a given label keeps the weight `alpha`."""
 
     alpha: float
 

@@ -2,9 +2,9 @@
 
 A net that trained on a row has memorised its label and finds no noise in it. So the
 rows are divided into folds, and for each fold one net trains on the other folds and
-judges this one. These nets train together, each through the noise layer. After every
-epoch the matrix becomes the likeliest one under what the nets predict for the rows
-that they did not train on.
+predicts this one. These nets train together, each through the noise layer. After an
+epoch, EM increases the likelihood of the matrix under the predictions for the rows that
+the nets did not train on.
 """
 
 import math
@@ -42,22 +42,23 @@ class Learning:
     Attributes
     ----------
     warm_up_part : float
-        Part of the epochs that the counting nets train for.
+        Part of the epochs for which the counting nets train.
     warm_up_updates, warm_up_patience : int
-        They train for more epochs, up to all, until they have had this number of
-        updates. Without a learning-rate cycle they stop after this number of epochs
-        without a gain.
+        If that is less than `warm_up_updates` updates, they train for more epochs, up
+        to all. Without a learning-rate cycle, they stop after `warm_up_patience` epochs
+        without an improvement.
     resting_updates : int
     longest_rest : float
         The matrix is fixed while the learning rate rises and until the nets have had
-        this number of updates, but at most for this part of the epochs. Early
-        estimates reinforce themselves: the nets learn the errors of the matrix.
+        `resting_updates` updates, but at most for the part `longest_rest` of the
+        epochs. Early estimates reinforce themselves: the nets learn the errors of the
+        matrix.
     steps_per_epoch, last_steps : int
-        Steps of EM after an epoch, which continue from the last matrix, and at the
-        end.
+        Steps of EM after an epoch, starting from the last matrix, and after the last
+        epoch.
     start_worth : float
-        Weight of the start of a column, relative to what is unknown of its class; see
-        `knowledge`.
+        Weight of the initial column of a class, relative to the unexplained part of
+        the variance; see `knowledge`.
     few_rows, many_rows, few_folds, many_folds : int
         Fewer noisy rows than `few_rows` cannot be divided: the matrix is only counted,
         and scikit-learn's rule that a row of weight k equals k rows holds exactly.
@@ -89,7 +90,7 @@ class FoldSettings:
     Attributes
     ----------
     n_folds : int or "auto"
-        1 is a single net that trains on everything and judges the same rows.
+        1 is a single net that trains on all rows and predicts the same rows.
     warm_up : int or "auto"
         Epochs of the nets without a noise layer.
     max_epochs : int
@@ -109,12 +110,12 @@ class FoldSettings:
 def knowledge(probabilities: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """How far each class is known, from 0 to 1.
 
-    The variance of "the true class is k" has a part that its probabilities explain,
-    r = Var(p_k) / E p_k (1 - E p_k), and a part that they do not. EM estimates the
-    column from the first. Where the second is large, neither the row nor its label
-    says much: EM then assigns the rows arbitrarily, and the nets learn that the rows of
-    the class are noise. So the start of the column keeps a weight in proportion to
-    the unexplained part.
+    The probabilities explain the part r = Var(p_k) / E p_k (1 - E p_k) of the variance
+    of the indicator "the true class is k". EM estimates the column from this part. If
+    the unexplained part is large, rows and labels contain little information about the
+    class: EM then assigns the rows arbitrarily, and the nets learn that the rows of the
+    class are noise. So the initial column keeps a weight in proportion to the
+    unexplained part.
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ def knowledge(probabilities: np.ndarray, weight: np.ndarray) -> np.ndarray:
     mean = weight @ probabilities
     variance = weight @ (probabilities - mean) ** 2
     explained = variance / np.maximum(mean * (1 - mean), TINY)
-    explained = np.minimum(explained, 1)  # but for rounding
+    explained = np.minimum(explained, 1)  # more than 1 by rounding
     return explained / (explained + LEARNING.start_worth * (1 - explained))
 
 
@@ -178,11 +179,12 @@ class FoldNets:
                 f"n_folds={n_folds} is more than the {len(noisy)} noisy rows."
             )
         self.is_cross_fitted = n_folds > 1
-        # A net that judges the rows that it trains on should not learn them better.
+        # A net that predicts its own training rows memorises them more with a cycle.
         self.one_cycle = settings.one_cycle and self.is_cross_fitted
         self.parts = [(data, data.subset(noisy), np.arange(len(noisy)))]
         if self.is_cross_fitted:
-            # Clean and outside rows measure nothing: every net trains on them.
+            # The matrix does not depend on predictions for clean and outside rows, so
+            # every net trains on them.
             self.parts = []
             for _, test in stratified_folds(self.given, n_folds):
                 train = np.ones(len(data.y), dtype=bool)
@@ -219,9 +221,9 @@ class FoldNets:
     def warm_up(self) -> np.ndarray:
         """Logits of every noisy row by nets without a noise layer.
 
-        By default they train for half of the epochs, for more on few rows, or, without
-        a learning-rate cycle, until they no longer agree better with the given labels
-        of the fold that is left out. The best epoch is kept.
+        By default they train for half of the epochs, and for more if there are few
+        rows. Without a learning-rate cycle, they train until the accuracy on the given
+        labels of the left-out fold stops improving. The best epoch is kept.
 
         Returns
         -------
@@ -250,7 +252,7 @@ class FoldNets:
 
 @dataclass(frozen=True)
 class CountedMatrix:
-    """Given labels counted against the predictions of nets that leave the rows out.
+    """Counts of the given labels for each class that nets predict for left-out rows.
 
     Attributes
     ----------
@@ -260,7 +262,7 @@ class CountedMatrix:
     settings: FoldSettings
 
     def find(self, data: FitData, trainer: Trainer) -> MatrixResult:
-        """The counts, where the nets are certain if rows are left out."""
+        """The counts; if rows are left out, mainly those of confident predictions."""
         nets = FoldNets(data.everything, self.settings, trainer)
         logits = nets.warm_up()
         if nets.is_cross_fitted:
@@ -293,7 +295,8 @@ class LearnedMatrix:
         result = self.start.find(data, trainer)
         nets = FoldNets(data.everything, self.settings, trainer)
         if not nets.is_cross_fitted:
-            # Judged by a net that memorised the labels, EM goes to the identity.
+            # With predictions of a net that memorised the labels, EM converges to the
+            # identity.
             return result
         learning = MatrixTraining(nets, result.matrix)
         for _ in trainer.epochs_of(learning):

@@ -1,4 +1,4 @@
-"""The noise plan: what the parameters of a noise model mean, decided in one place."""
+"""The noise plan: the parameters of a noise model, checked and resolved."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class NoisePlan:
     source : MatrixSource
         Where the matrix comes from.
     is_fixed : bool
-        Whether the source needs nothing but the labels of a batch.
+        Whether the matrix is known without training, as ``partial_fit`` requires.
     n_rounds : int
         Nets after the first one.
     """
@@ -62,7 +62,7 @@ def make_criterion(estimator: Any) -> nn.Module:
 
 
 def is_fixed(noise_model: Any, noise_matrix: Any, refine: Any) -> bool:
-    """Whether a noise model needs nothing but the labels of a batch."""
+    """Whether the matrix of a noise model is known without training."""
     if isinstance(noise_model, str) and noise_model == "top_down":
         return True
     return not isinstance(noise_matrix, (str, BaseEstimator)) and not refine
@@ -75,8 +75,8 @@ def make_plan(estimator: Any, make_default: Callable[..., Any]) -> NoisePlan:
     ----------
     estimator : NoiseAdaptedClassifier
     make_default : callable
-        Takes the number of clean rows and the trainer, returns the estimator of the
-        matrix that ``noise_matrix="estimate"`` means.
+        Takes the number of clean rows and the trainer, returns the default estimator
+        of the matrix for ``noise_matrix="estimate"``.
 
     Raises
     ------
@@ -146,8 +146,8 @@ def _check(estimator: Any) -> None:
             check_scalar(getattr(estimator, name), name, Integral, min_val=1)
     if estimator.lr_schedule not in ("one_cycle", "constant"):
         raise ValueError(
-            "lr_schedule must be 'one_cycle' or 'constant' (others are skorch "
-            f"callbacks, with 'constant'); got {estimator.lr_schedule!r}."
+            "lr_schedule must be 'one_cycle' or 'constant' (use 'constant' with a "
+            f"skorch callback for others); got {estimator.lr_schedule!r}."
         )
     spec, init = estimator.noise_matrix, estimator.noise_init
     if isinstance(spec, str):
@@ -168,7 +168,7 @@ def _check(estimator: Any) -> None:
         what = "noise_matrix='learn'" if learns else "refine=True"
         raise ValueError(
             f"{what} cannot go with noise_model='backward': its loss has no lower "
-            "bound in the matrix. Learn bottom-up, then give the matrix."
+            "bound in the matrix. Learn the matrix with 'bottom_up', then pass it."
         )
     if estimator.regularizer is not None and estimator.regularizer not in REGULARIZERS:
         raise ValueError(

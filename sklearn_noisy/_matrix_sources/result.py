@@ -1,4 +1,4 @@
-"""What a source of the noise matrix is asked for, and what it returns."""
+"""The interface of a source of the noise matrix, and its result."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,16 +11,16 @@ from sklearn_noisy._training.trainer import Trainer
 
 @dataclass(frozen=True)
 class MatrixResult:
-    """A noise matrix and what its source found beside it.
+    """A noise matrix, and further results of its source.
 
     Attributes
     ----------
     matrix : ndarray of shape (n_classes, n_classes)
         ``Q[j, i] = P(given j | true i)``.
     path : list of ndarrays of shape (n_classes, n_classes)
-        The start and, where the matrix was learned, the matrix after each epoch.
+        The initial matrix and, if it was learned, the matrix after each epoch.
     estimator : NoiseMatrixEstimator or None
-        The fitted one, where one was used.
+        The fitted estimator, if one was used.
     label_quality : ndarray of shape (n_noisy,) or None
         Probability that the label of each noisy row is right, by a net that did not
         train on the row.

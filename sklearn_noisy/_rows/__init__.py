@@ -1,1 +1,1 @@
-"""Rows: where they come from, how they are batched, what a training gets of them."""
+"""Rows: their storage, views of them, batches, and the data of a training."""

@@ -397,9 +397,9 @@ class TrainingData:
     is_noisy : bool ndarray of shape (n_samples,)
         Whether the label may be wrong. Rows that are neither belong to no class.
     kept : bool ndarray of shape (n_rows,)
-        Which rows of the caller these are.
+        Which of the caller's rows these are; the others have weight 0.
     noisy_weight : float, default=1.0
-        Weight of a noisy row in training, beside that of a clean one.
+        Weight of a noisy row in training, relative to that of a clean one.
     """
 
     rows: Rows
@@ -440,8 +440,8 @@ class TrainingData:
     def hold_out(self, fraction: float, rng: np.random.RandomState) -> FitData:
         """Training rows and validation rows, each class in its proportion.
 
-        Outside rows all train. Clean and noisy rows of a class are held out in equal
-        proportion.
+        All outside rows are training rows. Clean and noisy rows of a class are held
+        out in equal proportion.
 
         Raises
         ------

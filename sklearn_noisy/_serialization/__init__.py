@@ -1,1 +1,1 @@
-"""Values as data in a file: a checksummed safetensors file, and no pickle."""
+"""Storage of values in a safetensors file with a checksum, without pickle."""

@@ -1,7 +1,7 @@
 """A file of a JSON document and named tensors, with a checksum.
 
 It is a safetensors file. Its metadata hold the document, the number of the format and
-the checksum of the whole file, which is computed with zeros in its own place.
+the checksum of the whole file. The checksum is computed with zeros in its own place.
 """
 
 import hashlib

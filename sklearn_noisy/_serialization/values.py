@@ -2,9 +2,9 @@
 
 None, booleans, integers, finite floats, text and lists are JSON themselves. Any other
 value is an object with a single key that names its kind, ``{"tuple": [1, 2]}``. Arrays
-and tensors go into a table beside the document. ``KINDS`` lists the kinds: each has a
-test, an encoder and a decoder. Decoding makes data only, and refers to classes of
-``PACKAGES`` only; no name in a file is imported.
+and tensors go into a separate table. ``KINDS`` lists the kinds: each has a test, an
+encoder and a decoder. Decoding makes data only, and refers to classes of ``PACKAGES``
+only; no name in a file is imported.
 """
 
 import inspect
@@ -29,7 +29,7 @@ DTYPES = {
     )
 }
 
-# Packages whose classes a file may name, and what a class must be.
+# Packages whose classes a file may name, and the base that a class must have.
 PACKAGES = {
     "torch.nn": (torch.nn, torch.nn.Module),
     "torch.optim": (torch.optim, torch.optim.Optimizer),
@@ -222,7 +222,7 @@ def decode_array(payload, decoder):
 
 
 def is_frame(value):
-    """Whether a value is a pandas DataFrame; who has none needs no pandas."""
+    """Whether a value is a pandas DataFrame; this does not import pandas."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and type(value) is pandas.DataFrame
 
@@ -239,7 +239,7 @@ def encode_frame(frame, encoder, where):
 
 
 def build_frame(columns, index, names):
-    """A DataFrame from arrays, one a column, and labels."""
+    """A DataFrame from arrays, one per column, and labels."""
     import pandas as pd
 
     frame = pd.DataFrame(dict(enumerate(columns)), index=pd.Index(index))

@@ -1,7 +1,7 @@
-"""Between epochs: which epoch is kept, the learning rate, when the robust loss starts.
+"""Callbacks between epochs: the best epoch, the learning rate, the loss schedule.
 
-The attributes of these callbacks that are no parameters are their state. Checkpoints
-and saved files keep it.
+The attributes of a callback that are not parameters are its state, which checkpoints
+and saved files contain.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class OwnCallback(Callback):
 
 
 def is_worse(losses: torch.Tensor, others: torch.Tensor) -> bool:
-    """Whether losses are higher than others of the same rows by a standard error.
+    """Whether the mean of `losses` exceeds that of `others` by a standard error.
 
     Parameters
     ----------
     losses, others : tensors of shape (n_samples,)
-        Loss times weight of each row.
+        Loss times weight of each row, for the same rows.
     """
     difference = losses - others
     n_rows = len(difference)
@@ -56,18 +56,18 @@ class BestEpoch(OwnCallback):
     patience : int or None
         In epochs; None never stops.
     first_epoch : int, default=1
-        Patience is counted from this epoch on at the earliest.
+        Earliest epoch from which patience is counted.
     by : {"accuracy", "loss"}, default="accuracy"
         ``"loss"`` keeps the last epoch whose loss is within a standard error (of the
-        difference, row by row) of the lowest. That is right where the loss models the
-        noise, and later epochs are better trained.
+        difference, row by row) of the lowest. This suits a loss that models the noise,
+        since later epochs are better trained.
 
     Attributes
     ----------
     best_epoch_ : int
         Counted from 1.
     best_losses_ : tensor of shape (n_validation_rows,)
-        Of the epoch that was kept.
+        Losses in the epoch that was kept.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class BestEpoch(OwnCallback):
         self.by = by
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Forget the last training: the validation rows may be others."""
+        """Reset the state: the validation rows may differ from the last training's."""
         self.best_epoch_ = None
         self.best_score_ = (-np.inf, -np.inf)
         self.best_losses_: Any = None
@@ -95,7 +95,7 @@ class BestEpoch(OwnCallback):
         row = net.history[-1]
         epoch, accuracy, loss = row["epoch"], row["valid_acc"], row["valid_loss"]
         if row.get("robust") != self.robust_:
-            # Values of another loss do not compare. It gets its own patience.
+            # Values of different losses are not comparable. Patience starts anew.
             self.robust_ = row.get("robust")
             self.lowest_loss_ = np.inf
             self.best_score_ = (self.best_score_[0], -np.inf)
@@ -175,9 +175,9 @@ class KnownClass:
     Attributes
     ----------
     quantile : float
-        Of the probabilities of the rows that were given the class. Half of these rows
-        may be wrong, so the median says little; the upper quarter is right up to 75 %
-        noise.
+        Quantile of the probabilities of the class, among the rows that were given it.
+        Half of these labels may be wrong, so the median is not informative. With up to
+        75 % noise, at least a quarter of them are right.
     """
 
     quantile: float = 0.75
@@ -189,10 +189,10 @@ class ScheduledLoss(nn.Module):
     Parameters
     ----------
     loss, n_classes, params : object, int, dict
-        Of :func:`sklearn_noisy.losses.make_loss`.
+        Arguments of :func:`sklearn_noisy.losses.make_loss`.
     """
 
-    # Whether updates change the criterion; then it has a penalty and `after_step`.
+    # Whether training changes the criterion, which then has `penalty` and `after_step`.
     learn = False
 
     def __init__(
@@ -235,7 +235,7 @@ def class_quantiles(
 
     The lower quantile: the smallest value at which the weights up to it reach their
     share of the total. A row of weight k counts as k rows. The quantile is 1 for a
-    class whose rows all have weight 0, so that nothing waits for that class.
+    class whose rows all have weight 0, so that the schedule does not wait for it.
     """
     result = np.full(n_classes, np.nan)
     for k in range(n_classes):
@@ -285,7 +285,7 @@ class LossSchedule(OwnCallback):
         """Forget an earlier training."""
         self.active_ = False
         self.switch_epoch_: int | None = None
-        # It is kept over the calls of partial_fit: a chunk may lack a class.
+        # It persists between calls of partial_fit, since a chunk may lack a class.
         self.knowledge_ = np.zeros(len(self.class_names))
         self.given_: list[tuple[torch.Tensor, ...]] | None = None
         return self
@@ -295,8 +295,8 @@ class LossSchedule(OwnCallback):
         epoch, criterion = len(net.history), net.criterion_
         needed = criterion.ask("known_probability", len(self.class_names), 0.0)
         if self.delay == "auto":
-            # Decided anew in every epoch: a high learning rate or dropout can lose a
-            # class that was known, and cross-entropy brings it back.
+            # Decided in every epoch: with a high learning rate or dropout, the net can
+            # lose a class that it knew, and cross-entropy recovers it.
             active = bool((self.knowledge_ >= needed).all())
         else:
             active = self.active_ or epoch >= int(self.delay)
@@ -305,8 +305,8 @@ class LossSchedule(OwnCallback):
         if active and self.switch_epoch_ is None:
             self.switch_epoch_ = epoch
         self.active_ = criterion.active = active
-        # Probabilities in training: dropout makes a net less sure, and a class must be
-        # known in spite of it.
+        # Probabilities in training mode: dropout lowers them, and a class must be known
+        # in spite of it.
         recording = needed > 0 and (self.delay == "auto" or not active)
         self.given_ = [] if recording else None
         net.batch_observer_ = self._record if recording else None
@@ -321,7 +321,7 @@ class LossSchedule(OwnCallback):
         self.given_.append((p, y, weight))
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Summarise what was recorded: no rows stay."""
+        """Summarise the recorded probabilities, and release them."""
         if self.given_:
             p, y, weight = map(torch.cat, zip(*self.given_, strict=True))
             found = class_quantiles(
@@ -341,8 +341,8 @@ class LossSchedule(OwnCallback):
             if criterion.ask("safe_at_start", n_classes, default=True):
                 return
             reason = (
-                f"an untrained net gives each of {n_classes} classes about "
-                f"{1 / n_classes:.3g}"
+                f"an untrained net gives each of {n_classes} classes a probability of "
+                f"about {1 / n_classes:.3g}"
             )
         elif (self.knowledge_ < needed).any():
             reason = f"at epoch {epoch} {self._least_known(needed)}"
@@ -361,8 +361,8 @@ class LossSchedule(OwnCallback):
         k = int(self.knowledge_.argmin())
         return (
             f"three quarters of the rows that are given class {self.class_names[k]!r} "
-            f"have at most {self.knowledge_[k]:.3g} for it (delay='auto' waits for "
-            f"{needed:.3g})"
+            f"have a probability of at most {self.knowledge_[k]:.3g} for it "
+            f"(delay='auto' waits for {needed:.3g})"
         )
 
     def warn_if_never(self, net: Any) -> None:
@@ -378,7 +378,7 @@ class LossSchedule(OwnCallback):
             )
         elif self.knowledge_.min() >= needed:
             reason = (
-                "delay='auto' waits until the net knows every class, which was so "
+                "delay='auto' waits until the net knows every class, which it did only "
                 f"after the last of {n_epochs} epochs. Raise max_epochs, or set delay"
             )
         else:
@@ -387,8 +387,7 @@ class LossSchedule(OwnCallback):
                 "max_epochs or lr, lower gamma or c, or set delay"
             )
         warnings.warn(
-            f"The robust loss never came on, this is a model of cross-entropy: "
-            f"{reason}.",
+            f"The robust loss was never used, only cross-entropy was: {reason}.",
             LossWarmUpWarning,
             stacklevel=2,
         )

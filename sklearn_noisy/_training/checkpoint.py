@@ -39,7 +39,7 @@ class Checkpoint:
     ----------
     folder : Path
     key : str
-        Tells this fit from others.
+        Identifies this fit.
     """
 
     def __init__(self, folder: Path, key: str):
@@ -48,7 +48,7 @@ class Checkpoint:
         self.n_stages = 0
 
     def epochs_of(self, training: Any) -> Iterator[None]:
-        """Epochs of the next stage, from where its file stands; each one is kept.
+        """Epochs of the next stage, from its last checkpoint on; each writes one.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class Checkpoint:
             path.unlink()
 
     def files(self) -> list[Path]:
-        """Those that exist."""
+        """Existing files of this fit."""
         return list(self.folder.glob(f"{self.key}-*"))
 
 
@@ -99,12 +99,12 @@ def write(content: Any, path: Path) -> None:
 
 
 def read(path: Path) -> Any:
-    """What :func:`write` wrote.
+    """Content of a file that :func:`write` wrote.
 
     Raises
     ------
     RuntimeError
-        If it is something else.
+        If the file is something else.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=False)
@@ -117,10 +117,10 @@ def read(path: Path) -> Any:
 def checkpointed(
     estimator: Any, trainer: Any, data: Any, before: Any
 ) -> Iterator[None]:
-    """Keep the trainings of a fit in files, which are removed when it has ended.
+    """Write checkpoints during a fit, and remove them when it has ended.
 
-    They stay if training was interrupted, and if it failed, unless it diverged, which
-    it would again.
+    The files stay if training was interrupted or failed. They are removed if it
+    diverged, since it would diverge again.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def checkpointed(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(folder, fit_key(estimator, data, before))
     if estimator.verbose and checkpoint.files():
-        tqdm.write(f"going on from the checkpoint in {folder}", file=sys.stderr)
+        tqdm.write(f"resuming from the checkpoint in {folder}", file=sys.stderr)
     checkpoint.share_generator(trainer.rng)
     trainer.checkpoint = checkpoint
     try:
@@ -169,7 +169,7 @@ def fit_key(estimator: Any, data: Any, before: Any) -> str:
 
 
 def _by_content(value: Any) -> Any:
-    """The same value made of what can be hashed: arrays, plain values, names."""
+    """The value in a form that joblib can hash: arrays, plain values, names."""
     if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
         return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, nn.Module):

@@ -1,7 +1,7 @@
 """The skorch net inside the estimators, and one training of it.
 
 The net has skorch's components: callbacks, history, optimizer, pickling. Its training
-loop knows weights and validation rows, and skips batch hooks that no callback
+loop supports weights and given validation rows, and skips batch hooks that no callback
 overrides.
 """
 
@@ -48,12 +48,12 @@ State = dict[str, Any]
 
 
 def with_batches(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Skorch's settings with our batches, unless others are set.
+    """Skorch's settings, with :class:`TensorBatches` as the default iterator.
 
     Raises
     ------
     TypeError
-        If our batches are given a parameter that they do not have.
+        If `settings` has a parameter that :class:`TensorBatches` does not have.
     """
     settings = {
         "iterator_train": TensorBatches,
@@ -81,7 +81,7 @@ def can_be_fused(
     """Whether ``fused=True`` changes nothing but the time of an optimizer step.
 
     The fused step passes once over the memory of weights, gradients and averages. It
-    is right where all of them have the same layout (autograd guarantees that for dense
+    is correct if all of them have the same layout (autograd guarantees that for dense
     weights). It does not support sparse gradients.
 
     Parameters
@@ -89,7 +89,7 @@ def can_be_fused(
     optimizer : callable
         Class or factory of the optimizer.
     settings : dict
-        Arguments of `optimizer`, beside the weights.
+        Arguments of `optimizer`, except the weights.
     *modules : nn.Module
         Modules whose weights it updates.
 
@@ -139,7 +139,7 @@ class NoisyLabelNet(NeuralNetClassifier):
     stop_training_ : bool
         Whether the training under way ends after this epoch.
     planned_epochs_ : int
-        Epochs of the training under way, at most.
+        Maximum number of epochs of the training under way.
     validation_losses_ : tensor of shape (n_validation_rows,) or None
         Loss times weight of each validation row in the last epoch of the training
         under way.
@@ -174,7 +174,7 @@ class NoisyLabelNet(NeuralNetClassifier):
         return new
 
     def __setstate__(self, state: State) -> None:
-        # skorch warns twice of a device that is missing.
+        # skorch warns twice about a missing device.
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             super().__setstate__(state)
@@ -193,7 +193,7 @@ class NoisyLabelNet(NeuralNetClassifier):
         Parameters
         ----------
         foreign : bool, default=True
-            Whether also the state of callbacks that are not this package's.
+            Whether to include the state of callbacks of other packages.
 
         Returns
         -------
@@ -234,7 +234,7 @@ class NoisyLabelNet(NeuralNetClassifier):
     # skorch's components.
 
     def initialize_optimizer(self) -> NoisyLabelNet:
-        """skorch's, with torch's fused step where that is the same and faster."""
+        """skorch's, with torch's fused step where it gives the same result faster."""
         groups, settings = self.get_params_for_optimizer(
             "optimizer", self.get_all_learnable_params()
         )
@@ -253,7 +253,7 @@ class NoisyLabelNet(NeuralNetClassifier):
         return X if is_dataset(X) else LabelledRows(Rows(np.asarray(X)), y)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
-        """skorch's, with rows on the device, and larger batches without gradients."""
+        """skorch's, with rows on the device and larger batches without gradients."""
         iterator = super().get_iterator(dataset, training=training)
         if not isinstance(iterator, TensorBatches):
             return iterator
@@ -333,7 +333,7 @@ class NoisyLabelNet(NeuralNetClassifier):
         }
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """One optimizer step; skorch's own where a callback wants gradients."""
+        """One optimizer step; skorch's own if a callback needs the gradients."""
         step: dict[str, Any] = {}
 
         def closure() -> torch.Tensor:
@@ -404,7 +404,7 @@ class Training:
     rows : LabelledRows
     validation_rows : LabelledRows or None
     n_epochs : int
-        At most.
+        Maximum number of epochs.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """From the specification of a net to a trained net.
 
-Device, module, net, training: everything that decides what a net is made of stands in
-a `NetSpec`, and a `Trainer` makes and trains nets of it.
+A `NetSpec` holds everything that determines a net. A `Trainer` builds nets from it and
+trains them.
 """
 
 import copy
@@ -35,7 +35,7 @@ SEED_LIMIT = np.iinfo(np.int32).max
 # Rows on which a module is tried before it trains.
 PROBE_ROWS = 16
 
-# Settings that a net can take over while it trains on.
+# Settings that may change when the training of a net continues.
 TAKEN_OVER = ("lr", "optimizer", "batch_size", "verbose")
 OF_BATCHES = ("iterator_train", "iterator_valid")
 
@@ -83,7 +83,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 @contextmanager
 def seeded_torch(rng: np.random.RandomState, device: torch.device) -> Iterator[None]:
-    """Seed torch's generators by one draw inside, restore them outside."""
+    """Seed torch's generators by one draw from `rng`; restore them at the end."""
     seed = rng.randint(SEED_LIMIT)
     on_cuda = device.type == "cuda"
     devices = range(torch.cuda.device_count()) if on_cuda else []
@@ -103,16 +103,16 @@ class NetSpec:
     ----------
     module : nn.Module class or instance, or callable
     module_params : dict
-        Arguments of `module`, beside ``n_features`` and ``n_classes``.
+        Arguments of `module`, except ``n_features`` and ``n_classes``.
     scales_inputs : bool
         Whether ``input_scale`` is the root mean square of the rows of the fit.
     row_shape : tuple of int
     labels : ndarray of shape (n_classes,)
         What the encoded labels stand for.
     n_rows : int
-        Rows that automatic settings were chosen for.
+        Number of rows for which automatic settings were chosen.
     dtype : torch.dtype or None
-        Of the module; None leaves it in its own.
+        Type of the module; None keeps its own.
     autocast : bool
         Whether the forward pass runs in bfloat16.
     device : torch.device
@@ -128,8 +128,8 @@ class NetSpec:
         Further parameters of skorch's net.
     verbose : int
     parameters : dict
-        The estimator's parameters that the net depends on. A net does not train on
-        under other ones, except those that it can take over.
+        The estimator's parameters that the net depends on. Its training can continue
+        only if they are unchanged, except for those that it can take over.
     """
 
     module: Any
@@ -153,7 +153,7 @@ class NetSpec:
 
 
 def make_net(spec: NetSpec, data: LabelledRows) -> NoisyLabelNet:
-    """A new net for data of this kind, from torch's global generator.
+    """A new net for data of this kind, initialised by torch's global generator.
 
     Raises
     ------
@@ -207,7 +207,7 @@ class Trainer:
     rng : numpy.random.RandomState
         All seeds come from it.
     checkpoint : Checkpoint or None, default=None
-        Where trainings are kept while they run.
+        Where the state of a training is written after each epoch.
 
     Attributes
     ----------
@@ -241,7 +241,7 @@ class Trainer:
         parts : FitData
         n_epochs : int
         targets : tensor of shape (n_train, ...), default=None
-            Other targets of the training rows.
+            Targets that replace those of the training rows.
 
         Raises
         ------
@@ -279,7 +279,7 @@ class Trainer:
             training.end()
 
     def epochs_of(self, training: Any) -> Iterator[None]:
-        """Epochs of a training; with a checkpoint, from where that stands.
+        """Epochs of a training; it resumes from a checkpoint if there is one.
 
         Parameters
         ----------
@@ -321,7 +321,7 @@ class Trainer:
             raise
 
     def take_over(self, spec: NetSpec) -> None:
-        """Let the net continue under the parameters of another spec.
+        """Let the net continue with the parameters of another spec.
 
         Raises
         ------
@@ -330,8 +330,8 @@ class Trainer:
         """
         if str(spec.device) != str(self.net.device):
             raise ValueError(
-                f"device={str(spec.device)!r}, but the net to go on with is on "
-                f"{self.net.device!r}. Set device to that, or fit anew."
+                f"device={str(spec.device)!r}, but the net to continue with is on "
+                f"{self.net.device!r}. Set device to that, or fit a new net."
             )
         before, now = self.spec.parameters, spec.parameters
         changed = [
@@ -347,9 +347,9 @@ class Trainer:
                 continue
             was = "not set" if name not in before else f"{before[name]!r}"
             raise ValueError(
-                f"Training goes on with the net of the last call, and {name} has "
+                f"Training continues with the net of the last call, but {name} has "
                 f"changed since, from {was} to {now[name]!r}. Set it back, or call fit "
-                "with warm_start=False. What a net takes over: lr, optimizer and its "
+                "with warm_start=False. What may change: lr, optimizer and its "
                 "parameters, batch_size, iterator_train, iterator_valid, verbose."
             )
         if changed:
@@ -405,7 +405,7 @@ def build_module(module: Any, params: dict[str, Any], **sizes: int) -> nn.Module
     ----------
     module : nn.Module class or instance, or callable
     params : dict
-        Arguments for a class or factory (``module__<name>``); it is completed.
+        Arguments for a class or factory (``module__<name>``); `sizes` are added.
     **sizes : int
         Arguments that are filled in where the signature has them and `params`
         does not.
@@ -482,7 +482,7 @@ def _try_out(module: nn.Module, criterion: Any, batch: Any, n_classes: int) -> N
                 "module must return logits, but its rows are non-negative and sum to "
                 "1: these are probabilities. Remove the softmax at its end."
             )
-        # A scheduled loss is tried itself, whether it is active or not.
+        # Of a schedule, the robust loss is tried, whether it is active or not.
         losses = getattr(criterion, "loss", criterion)(logits, y)
     module.train(was_training)
     shape = getattr(losses, "shape", type(losses).__name__)

@@ -36,9 +36,9 @@ TABLE = _Table()
 class LabelIssuesDisplay:
     """The rows whose given labels are most likely wrong.
 
-    Use :meth:`from_issues` or :meth:`from_estimator`. An image has the given label,
-    the predicted label and the quality, which is the probability of the given label,
-    as its title. Rows that are not images are drawn as a table.
+    Use :meth:`from_issues` or :meth:`from_estimator`. The title of an image consists of
+    the given label, the predicted label and the quality, which is the probability of
+    the given label. Rows that are not images are drawn as a table.
 
     Parameters
     ----------

@@ -17,13 +17,13 @@ from sklearn_noisy.losses import LOSSES, make_loss
 
 @dataclass(frozen=True)
 class _Curves:
-    """What is shown of the curves, chosen by eye for the losses of this package."""
+    """Range and axes of the curves, chosen by eye for the losses of this package."""
 
     n_points: int = 999  # inside (0, 1): losses and gradients have poles at 0 and 1
-    # The axis of the gradient need not hold slopes at probabilities outside of these.
+    # Only slopes at probabilities from `low` to `high` must fit the gradient's axis.
     low: float = 0.1
     high: float = 0.9
-    n_names: int = 4  # more losses are named beside the panels, not in one of them
+    n_names: int = 4  # with more losses, the legend is beside the panels
 
 
 CURVES = _Curves()
@@ -106,7 +106,7 @@ class LossDisplay:
             If a name is unknown, `losses` is empty, or a loss does not return one
             value per sample.
         TypeError
-            If something is not a loss, or does not have a parameter.
+            If an entry is not a loss, or a loss does not have a given parameter.
         """
         check_scalar(n_classes, "n_classes", Integral, min_val=2)
         built = _named_losses(losses, n_classes)
@@ -119,14 +119,14 @@ class LossDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, n_classes=None, ax=None, **plot_params):
-        """Draw the loss of a classifier, and cross-entropy, which trains its warm-up.
+        """Draw the loss of a classifier, and the cross-entropy of its warm-up.
 
         Parameters
         ----------
         estimator : RobustLossClassifier
             Fitted or not.
         n_classes : int, default=None
-            None takes the number of classes it was fitted on, or 10.
+            None takes the number of classes of a fitted classifier, or else 10.
         ax : two matplotlib Axes, default=None
         **plot_params
             For :meth:`plot`.
@@ -217,8 +217,8 @@ class LossDisplay:
 
 def _limits(p, slope):
     """Limits of the gradient's axis, which leave out the poles at 0 and 1."""
-    # Only the lower limit leaves out small probabilities: a loss that pushes away from
-    # the label has its positive slopes there.
+    # Only the lower limit leaves out small probabilities. The upper limit includes
+    # them, since the slopes of some losses are positive there.
     low = min(0.0, slope[:, (p >= CURVES.low) & (p <= CURVES.high)].min())
     high = min(max(0.0, slope[:, p <= CURVES.high].max()), max(-low, 1.0))
     margin = 0.05 * max(high - low, 1e-3)

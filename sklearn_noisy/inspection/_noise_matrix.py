@@ -158,7 +158,7 @@ class NoiseMatrixDisplay:
     def plot(self, ax=None, *, cmap="viridis", include_values=None, colorbar=True):
         """Draw.
 
-        With more than 25 classes, the colour scale is that of square roots.
+        With more than 25 classes, the colours show the square roots of the values.
 
         Parameters
         ----------
@@ -166,7 +166,8 @@ class NoiseMatrixDisplay:
             None creates a figure whose size depends on the number of classes.
         cmap : str or matplotlib Colormap, default="viridis"
         include_values : bool, default=None
-            Whether to write the values into the cells; None does up to 12 classes.
+            Whether to write the values into the cells. None writes them for up to 12
+            classes.
         colorbar : bool, default=True
 
         Returns

@@ -32,8 +32,8 @@ class TrainingDisplay:
     """Losses, accuracies and the noise matrix by epoch.
 
     Use :meth:`from_estimator`. A dashed line marks the epoch whose weights were kept.
-    Grey epochs were trained with cross-entropy, before the robust loss or after it had
-    lost a class. Dotted lines mark the first epoch of another net.
+    Grey epochs were trained with cross-entropy, before the robust loss was used or
+    after the net had lost a class. Dotted lines mark the first epoch of another net.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class TrainingDisplay:
         A row for each epoch, with ``epoch``, ``train_loss`` and the other columns of
         skorch's history.
     kept_epoch : int
-        Counted from 1.
+        Epoch whose weights were kept, counted from 1.
     score : float, default=None
         Accuracy of the fitted estimator on other rows than those of training.
     matrix_error : ndarray of shape (n_matrices,), default=None

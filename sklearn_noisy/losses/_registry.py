@@ -81,7 +81,7 @@ def make_loss(
 
 
 def _refuse(loss: object) -> NoReturn:
-    """Say what a loss may be."""
+    """Raise an error that says what a loss may be."""
     if not isinstance(loss, str):
         raise TypeError(
             "loss must be a name, an nn.Module class or an nn.Module instance; "

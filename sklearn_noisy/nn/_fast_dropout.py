@@ -19,7 +19,7 @@ class Dropout(nn.Dropout):
     p : float in [0, 1], default=0.5
         Probability that a unit is dropped.
     inplace : bool, default=False
-        Whether to change the input itself; ``torch.nn.Dropout`` then does it.
+        Whether to change the input in place, which uses ``torch.nn.Dropout``.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class Dropout(nn.Dropout):
         words = torch.empty((X.numel() + 3) // 4, dtype=torch.int64)
         words.random_(-(1 << 63), None)
         bits = words.view(torch.int16)[: X.numel()].view(X.shape)
-        # A mask of floats: one of bools takes four times as long to make and use.
+        # A float mask: a boolean one takes four times as long to create and apply.
         kept = torch.empty(X.shape, dtype=X.dtype)
         torch.ge(bits, dropped - LEVELS // 2, out=kept)
         return X * kept.mul_(LEVELS / (LEVELS - dropped))

@@ -27,7 +27,7 @@ class MLP(nn.Module):
     input_scale : float > 0, default=1.0
         Divisor of the inputs; a buffer of the module. The estimators set it to the
         root mean square of the training rows, so that pixels may range from 0 to
-        255. Columns of different units still need scaling before.
+        255. Columns of different units still need scaling beforehand.
     """
 
     input_scale: torch.Tensor

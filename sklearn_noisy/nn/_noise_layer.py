@@ -106,7 +106,7 @@ class _LogSumExp(torch.autograd.Function):
 
 
 class _LogMixture(torch.autograd.Function):
-    """``log Σ_i Q[given, i] p_i`` with a gradient for Q, its zeros included.
+    """``log Σ_i Q[given, i] p_i`` with a gradient for Q, including its zeros.
 
     Autograd's gradient of ``logsumexp(log Q + log p)`` is 0 / 0 where Q is 0. An entry
     that a projection has set to 0 must be able to become positive again.
@@ -142,7 +142,7 @@ class _CodedCriterion(nn.Module):
     n_classes: int
     log_table: torch.Tensor
     table: torch.Tensor
-    # Whether updates change the criterion; then it has a penalty and `after_step`.
+    # Whether training changes the criterion, which then has `penalty` and `after_step`.
     learn = False
 
     def observed(self, targets: torch.Tensor) -> torch.Tensor:
@@ -153,9 +153,9 @@ class _CodedCriterion(nn.Module):
 class NoiseLayer(_CodedCriterion):
     r"""Bottom-up model: the noise matrix maps true labels to given ones.
 
-    The loss of a given label j is :math:`-\log \sum_i Q_{ji} p_i` (Eq. 6 of [1]_),
-    of a label that is known to be true :math:`-\log p_k`, of a row that belongs to
-    no class :math:`-\frac1K \sum_k \log p_k`.
+    The loss of a given label j is :math:`-\log \sum_i Q_{ji} p_i` (Eq. 6 of [1]_).
+    The loss of a label that is known to be true is :math:`-\log p_k`. The loss of a
+    row that belongs to no class is :math:`-\frac1K \sum_k \log p_k`.
 
     Parameters
     ----------
@@ -209,17 +209,17 @@ class NoiseLayer(_CodedCriterion):
         self.refresh()
 
     def refresh(self) -> None:
-        """Compute the look-up table of log rows: given labels, then true ones."""
+        """Compute the table of log-probabilities: given labels, then true ones."""
         matrix = self.matrix.detach()
         table = matrix.new_full((2 * self.n_classes, self.n_classes), -torch.inf)
         torch.log(matrix, out=table[: self.n_classes])
         table[self.n_classes :].fill_diagonal_(0)
-        # A part of the state: it may have been computed in a wider type than the
-        # matrix now has.
+        # A buffer, which is saved: it may have been computed in a wider type than the
+        # matrix has now.
         self.register_buffer("log_table", table)
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Loss of each sample; soft targets are those of the true class.
+        """Loss of each sample; soft targets are distributions of the true class.
 
         Parameters
         ----------
@@ -282,7 +282,7 @@ class NoiseLayer(_CodedCriterion):
         return self.decay * torch.linalg.slogdet(self.matrix).logabsdet
 
     def after_step(self) -> None:
-        """Project the matrix to the probability matrices after an update."""
+        """Project the columns onto the probability simplex after an update."""
         project_columns_(self.matrix)
 
 
@@ -290,14 +290,14 @@ class ConvertedLabels(_CodedCriterion):
     r"""Top-down model: every label is converted into a distribution.
 
     The loss is :math:`-\sum_k B_{jk} \log p_k`, with a row of B for each given
-    label j; labels that are known to be true stay as they are, a row that belongs
+    label j. Labels that are known to be true are not converted. A row that belongs
     to no class has :math:`B_{jk} = 1/K`.
 
     Parameters
     ----------
     matrix : tensor of shape (n_classes, n_classes)
-        Column j is what the given label j is converted to: S of the top-down model,
-        the inverse of Q for the backward correction.
+        Column j is the soft target that replaces the given label j. The matrix is S in
+        the top-down model, and the inverse of Q in the backward correction.
     """
 
     def __init__(self, matrix: torch.Tensor):
@@ -309,7 +309,7 @@ class ConvertedLabels(_CodedCriterion):
         self.register_buffer("table", table)
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Loss of each sample; soft targets are those of the true class.
+        """Loss of each sample; soft targets are distributions of the true class.
 
         Parameters
         ----------

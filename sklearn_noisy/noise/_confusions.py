@@ -14,7 +14,7 @@ import numpy as np
 from sklearn_noisy._typing import FloatArray, IntArray
 from sklearn_noisy.noise._likelihood import SMALLEST
 
-# Rows of each label in the pooled variance of a row's prediction: our choice.
+# Number of rows that the pooled variance counts as: our choice.
 POOLED_ROWS = 5
 
 
@@ -54,7 +54,7 @@ class Confusion:
         """Sampling variance of each column, summed over its entries.
 
         The variance of a row's prediction is averaged with that of all labels, which
-        counts as `POOLED_ROWS` rows: few rows determine a variance badly.
+        counts as `POOLED_ROWS` rows: few rows determine a variance poorly.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
             n_effective = self.weight**2 / self.weight_square
@@ -269,8 +269,8 @@ def _clean_confusion(
         unseen = np.flatnonzero(clean.weight <= 0)
         if len(unseen):
             raise ValueError(
-                f"No clean row has class {unseen.tolist()} (by index), so how it is "
-                "predicted is unknown: add clean rows of it, or give probabilities "
+                f"No clean row has class {unseen.tolist()} (by index), so its "
+                "confusions are unknown: add clean rows of it, or give probabilities "
                 "and shrinkage='auto'."
             )
         return clean.matrix, np.zeros(len(clean.weight)), clean.variance, clean.variance

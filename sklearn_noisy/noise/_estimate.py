@@ -46,10 +46,11 @@ class NoiseEstimate:
     n_iter : int
         Iterations of the solver.
     condition_number : float
-        Of `confusion_clean`: the greatest factor by which its errors are magnified.
+        Condition number of `confusion_clean`: the greatest factor by which its errors
+        are amplified.
     interval : ndarray of shape (2, n_classes, n_classes) or None
-        Lower and upper bound of each entry of `noise_matrix` at the level asked
-        for, from the bootstrap.
+        Lower and upper bound of each entry of `noise_matrix` at the requested level,
+        from the bootstrap.
     """
 
     noise_matrix: FloatArray

@@ -241,7 +241,7 @@ def likely_noise_matrix(
         Also fit one factor on the logits, at most 1, so that an overconfident model is
         not explained by noise.
     max_iter : int, default=500
-        Greatest number of EM steps.
+        Maximum number of EM steps.
     tol : float, default=1e-6
         Stop when the mean log likelihood is within this of its maximum, in nats.
 
@@ -328,7 +328,7 @@ def fit_temperature(
 ) -> float:
     """Power of the probabilities that makes the labels most likely.
 
-    Temperature scaling [1]_: one number, which a hundred rows determine.
+    Temperature scaling [1]_ fits one number, for which a hundred rows are enough.
 
     Parameters
     ----------

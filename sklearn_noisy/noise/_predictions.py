@@ -157,16 +157,17 @@ def estimate_noise_matrix(  # noqa: PLR0913
         :math:`\lambda` of Eq. 5; ``"cv"`` chooses it by how well the matrix
         predicts the confusions of held-out clean rows.
     l1_penalties : array-like, default=None
-        Values that ``"cv"`` tries; None is 0 and 21 from 1e-5 to 1.
+        Values that ``"cv"`` tries; None: 0, and 21 values from 1e-5 to 1.
     penalty : {"off_diagonal", "relaxed", "literal"}, default="off_diagonal"
         Entries of R that :math:`\lambda` penalises. ``"off_diagonal"``: the flips.
         ``"relaxed"``: all entries; the columns need not sum to 1 and are normalised
         afterwards. ``"literal"``: all entries of columns that sum to 1, as the paper
         writes it; this has no effect.
     shrinkage : float in [0, 1] or "auto", default="auto"
-        Weight of the expected confusions of the calibrated probabilities in
-        :math:`C^*`; the rest is counted on clean rows. ``"auto"`` chooses it by the
-        sampling error of the counts. 0: counts alone, of uncalibrated probabilities.
+        :math:`C^*` is a weighted mean of counts on the clean rows and of the expected
+        confusions of calibrated probabilities. This is the weight of the latter.
+        ``"auto"`` chooses it by the sampling error of the counts. 0 uses the counts
+        alone, with uncalibrated probabilities.
     solver : {"auto", "fista", "cvxpy"}, default="auto"
         Solver of Eq. 5. ``"fista"``: accelerated projected gradient with an active
         set at the end. ``"cvxpy"``: the reference, which takes `constraints`.

@@ -105,7 +105,7 @@ class Settings:
         return solve_fista(*problem, penalty=self.penalty, allowed=allowed, start=start)
 
     def normalised(self, R: FloatArray, *, strict: bool = False) -> FloatArray:
-        """R with columns that sum to 1, which only the relaxed problem leaves to do.
+        """R with columns divided by their sums, if the problem is the relaxed one.
 
         A zero column becomes that of the identity; if `strict`, it is an error.
         """

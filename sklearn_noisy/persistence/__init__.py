@@ -1,4 +1,4 @@
-"""Fitted estimators in files that hold data only: no pickle, no code."""
+"""Save and load fitted estimators, in files of data: no pickle, no code."""
 
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -20,7 +20,7 @@ __all__ = ["load", "save"]
 
 PACKAGES = ("torch", "scikit-learn", "skorch", "numpy")
 
-# Errors of decoding a document that no encoder wrote.
+# Errors that decoding can raise if the document was not written by an encoder.
 DECODING_ERRORS = (
     *(AttributeError, LookupError, RecursionError, RuntimeError),
     *(StopIteration, TypeError, ValueError),
@@ -30,24 +30,24 @@ DECODING_ERRORS = (
 def save(estimator, path, *, omit=()):
     """Save a fitted estimator in one file, which :func:`load` reads.
 
-    The file is a safetensors file: weights, matrices and the state of the optimizer
-    are its tensors, parameters and the rest are JSON in its metadata. Before it is
-    written, the estimator is put together again from it in memory, so that what was
-    saved can be loaded (a `module` of your own is built once more for that).
+    The file is a safetensors file. Its tensors are weights, matrices and the state of
+    the optimizer; its metadata contain everything else as JSON, such as the parameters.
+    Before the file is written, the estimator is rebuilt from its content in memory,
+    which ensures that it can be loaded. This builds a `module` of your own once more.
 
     Parameters
     ----------
     estimator : RobustLossClassifier, NoiseAdaptedClassifier or NoiseMatrixEstimator
         A fitted one.
     path : str or path-like
-        Any name will do; other tools know the ending ``.safetensors``. An existing
-        file is replaced, in one step: at no time is there half a file.
+        Any name is accepted; other tools recognise the extension ``.safetensors``. An
+        existing file is replaced in one step, so that there is never a partial file.
     omit : tuple of str, default=()
-        Parameters that are left out of the file and must be given to :func:`load`
-        again: those that are code, such as ``callbacks``, a loss of your own,
-        ``constraints``, or the `estimator` of a NoiseMatrixEstimator if it is not
-        one of this package. A `module` of your own is always left out; it needs no
-        mention.
+        Names of parameters that are left out of the file and must be passed to
+        :func:`load`. Parameters that contain code need this: ``callbacks``, a loss
+        of your own, ``constraints``, or the `estimator` of a NoiseMatrixEstimator if
+        it is not of this package. A `module` of your own is always left out and need
+        not be named.
 
     Raises
     ------
@@ -57,8 +57,8 @@ def save(estimator, path, *, omit=()):
         If it is another estimator, or if a parameter cannot be kept in a file and is
         not in `omit`.
     ValueError
-        If `omit` names what would not be left out anyway; if a fitted classifier
-        cannot be put together again, because parameters were changed after ``fit``.
+        If `omit` names a parameter that the estimator does not have; if a fitted
+        classifier cannot be rebuilt because parameters were changed after ``fit``.
 
     See Also
     --------
@@ -114,42 +114,44 @@ def save(estimator, path, *, omit=()):
 def load(path, *, module=None, **params):
     """Read an estimator that :func:`save` wrote.
 
-    The file holds data, and nothing in it is run or imported: the classes that it may
-    name are this package's, torch's layers, losses and optimizers, and no others. It
-    may therefore come from a stranger, though it can ask for much memory.
+    The file holds data only: nothing in it is executed or imported. The only classes
+    that it can refer to are those of this package and torch's layers, losses and
+    optimizers. Files from untrusted sources are therefore safe to load, except that
+    they can require much memory.
 
     Parameters
     ----------
     path : str or path-like
     module : nn.Module class or instance, callable or None, default=None
         The network, if it was one of your own: a class, an instance or a callable
-        that builds the same architecture. Its weights come from the file. In an
-        estimator that contains another one, both get it.
+        that builds the same architecture. Its weights come from the file. If the
+        estimator contains another one, both receive it.
     **params
         The other parameters that were left out (`omit` of :func:`save`).
 
     Returns
     -------
     RobustLossClassifier, NoiseAdaptedClassifier or NoiseMatrixEstimator
-        It predicts what the saved one predicted, and ``partial_fit`` and ``fit`` with
-        ``warm_start=True`` go on where that one stopped. Callbacks that were given
-        begin anew.
+        It makes the same predictions as the saved estimator. ``partial_fit``, and
+        ``fit`` with ``warm_start=True``, continue its training. Callbacks that are
+        passed to this function start without their earlier state.
 
     Raises
     ------
     InvalidFileError
-        If the file is no such file, is cut off, was changed, or has a newer format.
-        It inherits ValueError.
+        If the file was not written by :func:`save`, is cut off, was changed, or has
+        another format. The error inherits from ValueError.
     TypeError
-        If a parameter that was left out is missing, or one is given that was not.
+        If a parameter that was left out is missing, or if a parameter is passed that
+        was not left out.
     ValueError
         If `module` is another network than the one that was saved.
 
     Warns
     -----
     DeviceWarning
-        If the net was trained on a device that is not here: the weights are then on
-        the CPU.
+        If the net was trained on a device that does not exist on this machine. The
+        weights are then on the CPU.
 
     See Also
     --------
@@ -192,13 +194,13 @@ def load(path, *, module=None, **params):
         had = ", ".join(f"{name} was {was}" for name, was in left_out.items())
         got = ", ".join(f"{name}={value!r}" for name, value in given.items())
         raise ValueError(
-            f"{path}, in which {had}, does not go with {got}: {error}"
+            f"{path}, in which {had}, does not match {got}: {error}"
         ) from error
     return estimator
 
 
 def _describe(value):
-    """What an error calls a parameter that was left out."""
+    """Description of a parameter that was left out, for errors."""
     if not hasattr(value, "__qualname__"):
         if isinstance(value, (list, tuple)):
             return repr(value)
@@ -210,7 +212,7 @@ def _check_given(left_out, given, path):
     for name, was in left_out.items():
         if name not in given:
             raise TypeError(
-                f"{path} was saved without {name}, which was {was}: give it, "
+                f"{path} was saved without {name}, which was {was}: pass it as "
                 f"load(path, {name}=...)."
             )
     for name in given:
@@ -223,7 +225,7 @@ def _check_given(left_out, given, path):
 
 @contextmanager
 def _invalid_if_it_fails(name):
-    """Around what cannot fail for a file that ``save`` wrote."""
+    """Raise InvalidFileError for an error that no file from ``save`` can cause."""
     try:
         yield
     except DECODING_ERRORS as error:
@@ -233,15 +235,15 @@ def _invalid_if_it_fails(name):
 
 
 def _check_loads(content, left_out):
-    """Raise unless the estimator can be put together again."""
+    """Raise unless the estimator can be rebuilt."""
     document, tensors = unpack(content, "The file")
     decoder = StateDecoder(tensors, left_out)
     try:
         decoder.decode({"estimator": document["estimator"]})
-        # Room for a second net is likelier there than on a GPU.
+        # A CPU is more likely than a GPU to have memory for a second net.
         decoder.finish(device="cpu")
     except Exception as error:
         raise ValueError(
-            "The estimator cannot be put together again from its parameters. Were they "
-            f"changed after fit? {error}"
+            "The estimator cannot be rebuilt from its parameters. Were they changed "
+            f"after fit? {error}"
         ) from error

@@ -1,8 +1,8 @@
 """What a fitted estimator consists of: parameters, attributes, a trained net.
 
 An estimator is one more kind of value, so it can be a parameter or an attribute of
-another one. A parameter that no file can hold is left out by name, and `load` asks for
-it again.
+another one. A parameter that a file cannot hold is left out, and `load` requires it as
+an argument.
 """
 
 import re
@@ -43,7 +43,7 @@ ESTIMATORS = {
     for cls in (RobustLossClassifier, NoiseAdaptedClassifier, NoiseMatrixEstimator)
 }
 
-# Their values refer to code: the compiler of the network, the unpickler.
+# Parameters whose values refer to code: the compiler of the network, the unpickler.
 NEVER_HELD = ("compile__backend", "torch_load_kwargs")
 
 
@@ -53,7 +53,8 @@ class StateEncoder(Encoder):
     Parameters
     ----------
     omit : sequence of str
-        Parameters that are left out. A `module` that no file can hold is too.
+        Parameters that are left out. A `module` that a file cannot hold is always left
+        out.
 
     Attributes
     ----------
@@ -113,7 +114,7 @@ class StateEncoder(Encoder):
         if not same:
             raise TypeError(
                 f"There are two parameters {name}, {before!r} and {value!r}, in one "
-                "estimator and another inside it; load could give back only one."
+                "estimator and another inside it; load could restore only one."
             )
         return name
 
@@ -140,7 +141,7 @@ class StateDecoder(Decoder):
     def finish(self, device=None):
         """Make the nets of the estimators that were decoded.
 
-        This is separate from :meth:`decode`, since it calls classes of the reader.
+        This is separate from :meth:`decode`, since it calls classes of the caller.
 
         Parameters
         ----------
@@ -153,7 +154,7 @@ class StateDecoder(Decoder):
 
 
 def _device_for(name):
-    """The device that a net was on; the CPU, with a warning, if it is not here."""
+    """Device of a saved net; the CPU, with a warning, if that does not exist."""
     try:
         return resolve_device(name)
     except DeviceNotAvailableError:
@@ -199,8 +200,8 @@ def encode_net(estimator, encoder, where):
     trainer = estimator._trainer
     spec, state = trainer.spec, trainer.state_dict(foreign=False)
     params = {f"module__{name}": value for name, value in spec.module_params.items()}
-    # A loss of ours is kept, whatever became of the parameters since. One of the
-    # user's is made anew.
+    # A loss of this package is stored itself, since the parameters may have changed
+    # after fit. A loss of the user is built again from the parameters.
     loss = getattr(trainer.net.criterion_, "loss", None)
     made_for = {
         "row_shape": spec.row_shape,
@@ -222,7 +223,7 @@ def encode_net(estimator, encoder, where):
 
 
 def decode_net(payload, decoder):
-    """What :func:`restore_net` takes."""
+    """Arguments of :func:`restore_net`."""
     params = {
         name.removeprefix("module__"): decoder.decode(entry)
         for name, entry in payload["module_params"]
@@ -236,7 +237,7 @@ def decode_net(payload, decoder):
 
 
 def restore_net(estimator, *, state, loss, row_shape, n_rows, device, **resolved):
-    """Make the net of a decoded estimator, and put it into its state."""
+    """Make the net of a decoded estimator, and load its state."""
     rows = Rows(np.zeros((1, *row_shape)))
     spec = estimator._net_spec(rows, estimator.classes_, n_rows, device)
     spec = replace(spec, scales_inputs=False, **resolved)

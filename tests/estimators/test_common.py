@@ -19,7 +19,7 @@ CHEAP = {"lr": 0.02, "max_epochs": 30, "module__hidden_layer_sizes": (16,)}
 # Without clean rows "estimate" warns, as the backward correction always does.
 pytestmark = [
     pytest.mark.filterwarnings(
-        "ignore:The robust loss never came on:"
+        "ignore:The robust loss was never used:"
         "sklearn_noisy.exceptions.LossWarmUpWarning"
     ),
     pytest.mark.filterwarnings("ignore::sklearn_noisy.exceptions.NoiseModelWarning"),

@@ -669,7 +669,7 @@ def test_many_rows_come_in_larger_batches(blobs, tmp_path):
 def test_a_matrix_without_a_dominant_diagonal_is_warned_of(blobs):
     X, _, y_mixed, _, _ = blobs
     swapped = np.eye(3)[[1, 0, 2]] * 0.8 + 0.2 / 3
-    with pytest.warns(NoiseModelWarning, match="changed places"):
+    with pytest.warns(NoiseModelWarning, match="classes are swapped"):
         small(regularizer="trace", noise_decay=0.0, noise_init=swapped).fit(X, y_mixed)
 
 

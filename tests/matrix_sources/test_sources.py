@@ -140,7 +140,7 @@ def test_a_net_that_judges_its_own_rows_only_counts():
 
 
 def test_estimated():
-    data, y = rows(n_clean=90)
+    data, _ = rows(n_clean=90)
     estimator = NoiseMatrixEstimator(LogisticRegression())
     result = EstimatedMatrix(estimator, None, SETTINGS).find(data, trainer())
     assert error(result) < 0.2

@@ -478,7 +478,7 @@ def test_a_module_of_ones_own(iris, through, module, given, params):
 def test_a_module_that_is_forgotten(iris, path):
     save(robust(Net).fit(*iris), path)
     with pytest.raises(
-        TypeError, match=r"saved without module, which was .*\.Net: give it, load\("
+        TypeError, match=r"saved without module, which was .*\.Net: pass it as load\("
     ):
         load(path)
 
@@ -499,7 +499,7 @@ def test_another_module(iris, path, module, reason):
     with pytest.raises(ValueError, match=reason) as caught:
         load(path, module=module)
     assert not isinstance(caught.value, InvalidFileError)
-    assert "Net, does not go with module=" in str(caught.value)
+    assert "Net, does not match module=" in str(caught.value)
 
 
 def test_what_is_not_missing_is_not_taken(iris, path):
@@ -571,7 +571,7 @@ def test_bad_calls_of_save(iris, path):
     with pytest.raises(TypeError, match="estimator must be one of RobustLoss"):
         save(make_pipeline(clf), path)
     clf.set_params(module=Net)
-    with pytest.raises(ValueError, match="cannot be put together again"):
+    with pytest.raises(ValueError, match="cannot be rebuilt from its"):
         save(clf, path)
     assert not path.exists()
 

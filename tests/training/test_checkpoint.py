@@ -118,7 +118,7 @@ def test_that_it_goes_on_is_said_when_asked_for(data, tmp_path, capsys):
     marker.unlink()
     clone(clf).set_params(verbose=1).fit(X, y)
     shown = capsys.readouterr()
-    assert "going on from the checkpoint in" in shown.err
+    assert "resuming from the checkpoint in" in shown.err
     assert [line.split()[0] for line in shown.out.splitlines()[2:]] == ["2", "3"]
 
 

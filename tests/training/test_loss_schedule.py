@@ -124,7 +124,7 @@ def test_a_delay_that_comes_too_early_warns_and_names_the_class(iris):
 
 
 def test_a_loss_that_never_came_on_warns(iris):
-    with pytest.warns(LossWarmUpWarning, match=r"never came on.*Raise max_epochs"):
+    with pytest.warns(LossWarmUpWarning, match=r"was never used.*Raise max_epochs"):
         clf = classifier(loss="blurry", gamma=1.0, lr=1e-5).fit(*iris)
     assert robust_epochs(clf) == []
     with pytest.warns(LossWarmUpWarning, match="before delay=50"):

@@ -66,7 +66,7 @@ def solve_fista(
         Stop when the dual gap is at most `tol` times the objective (or times
         1e-6 of ``|C̃|²``, if the objective is smaller than that).
     max_iter : int, default=10000
-        First-order steps at most.
+        Maximum number of first-order steps.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def _accelerated_steps(
 def _polish(
     problem: Problem, X: FloatArray, gaps: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Rows and gaps after the active set, for each row where it makes the gap less."""
+    """Rows and gaps after the active set, for each row whose gap it reduces."""
     polished = X.copy()
 
     def polish(j: int) -> None:

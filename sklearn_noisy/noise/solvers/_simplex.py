@@ -8,8 +8,8 @@ from sklearn_noisy._typing import BoolArray, FloatArray
 def project_rows(V: FloatArray, allowed: BoolArray | None = None) -> FloatArray:
     """Nearest probability distribution to each row.
 
-    The projection of v is ``max(v - θ, 0)`` with the one θ for which it sums to
-    1; over the sorted entries θ is explicit [1]_.
+    The projection of v is ``max(v - θ, 0)`` with the unique θ for which it sums to
+    1. The sorted entries give θ in closed form [1]_.
 
     Parameters
     ----------
