@@ -700,6 +700,7 @@ def test_it_trains_inside_other_estimators(blobs):
     assert error(clf.noise_matrix_, Q) < error(np.eye(3), Q)
 
 
+@pytest.mark.filterwarnings("ignore:The noise matrix is not dominated")
 @pytest.mark.parametrize(
     "groups",
     [None, [("layers*", {"lr": 1e-3})], [("*", {"lr": 1e-3})], [("nothing", {})]],
@@ -744,7 +745,7 @@ def test_a_weight_of_the_same_name_is_the_networks(blobs):
 
 def test_rounds_without_the_callback_that_keeps_the_best_epoch(blobs):
     X, y = blobs[:2]
-    clf = small(early_stopping=True, callbacks__best_epoch=None, n_folds=2)
+    clf = small(n_rounds=1, early_stopping=True, callbacks__best_epoch=None)
     assert len(clf.fit(X, y).history_) == 2 * clf.max_epochs
 
 
