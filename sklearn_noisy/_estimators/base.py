@@ -354,9 +354,8 @@ def check_rows(estimator, X, labels, row_shape):
         check_consistent_length(rows, *labels)
         return rows, labels
     shape = getattr(X, "shape", ())
-    is_table = len(shape) == 2 and row_shape is not None and len(row_shape) == 1
-    if row_shape is not None and shape and not is_table:
-        # scikit-learn compares the number of columns of tables alone.
+    if row_shape is not None and shape and (len(shape) > 2 or len(row_shape) > 1):
+        # Images: scikit-learn compares the sizes of one axis alone.
         _check_shape(estimator, shape[1:], row_shape)
     checked = validate_data(estimator, X, *labels, accept_sparse="csr", **options)
     X, *labels = checked if labels else [checked]
