@@ -51,6 +51,8 @@ myst_heading_anchors = 3
 
 # Reference.
 
+# The docstrings tell the types.
+autodoc_typehints = "none"
 autosummary_generate = True
 autodoc_member_order = "groupwise"
 toc_object_entries_show_parents = "hide"
