@@ -84,7 +84,7 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove the files: the fit has ended."""
         for path in self.files():
-            path.unlink()
+            path.unlink(missing_ok=True)  # the same fit may run twice
 
     def files(self) -> list[Path]:
         """Existing files of this fit."""

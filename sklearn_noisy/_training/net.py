@@ -10,6 +10,8 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -434,6 +436,16 @@ class Training:
         """
         net = self.net
         datasets = {"dataset_train": self.rows, "dataset_valid": self.validation_rows}
+        # skorch's callbacks, such as EarlyStopping, end a training by the exception that
+        # Ctrl-C raises. A signal handler tells the two apart.
+        in_main = threading.current_thread() is threading.main_thread()
+        handler: Any = signal.getsignal(signal.SIGINT) if in_main else None
+        signals = []
+
+        def note(number: int, frame: Any) -> None:
+            signals.append(number)
+            handler(number, frame)
+
         while self.done < net.planned_epochs_ and not net.stop_training_:
             net.notify("on_epoch_begin", **datasets)
             if net.round_ is not None:
@@ -443,18 +455,26 @@ class Training:
                 self.validation_batches, False, "valid", net.validation_step
             )
             try:
+                if callable(handler):
+                    signal.signal(signal.SIGINT, note)
                 net.notify("on_epoch_end", **datasets)
             except KeyboardInterrupt:
-                # skorch's way for a callback, such as EarlyStopping, to end a training.
+                if signals:
+                    raise
                 net.stop_training_ = True
+            finally:
+                if callable(handler):
+                    signal.signal(signal.SIGINT, handler)
             self.done += 1
             yield
         self.end()
 
     def end(self) -> None:
         """Let the callbacks end the training; the net keeps none of its rows."""
-        self.net.notify("on_train_end", X=self.rows, y=None)
-        self.net.validation_losses_ = self.net.batch_observer_ = None
+        net = self.net
+        net.notify("on_train_end", X=self.rows, y=None)
+        net.validation_losses_ = net.batch_observer_ = None
+        net.module_.eval()  # `module_` then computes what `predict_proba` does
 
     def state_dict(self) -> State:
         """What the training needs to continue."""

@@ -1,6 +1,9 @@
 """Training that goes on with other parameters, and training that is cut."""
 
+import functools
+import os
 import pickle
+import signal
 import warnings
 
 import numpy as np
@@ -206,6 +209,34 @@ def test_an_interrupt_keeps_what_was_reached_and_says_so(iris):
     part = robust(callbacks=[Interrupt(2)]).partial_fit(X, y, classes=[0, 1, 2])
     with pytest.warns(TrainingInterruptedWarning):
         part.partial_fit(X, y)
+
+
+class CtrlC(Callback):
+    """A real signal while callbacks run, which skorch takes for a quiet stop."""
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 3 and net.round_ in (None, 0):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("make", [robust, functools.partial(adapted, noise_matrix=Q)])
+def test_a_signal_among_callbacks_is_no_quiet_stop(iris, tmp_path, make):
+    handler = signal.getsignal(signal.SIGINT)
+    clf = make(max_epochs=9, callbacks=[CtrlC()], checkpoint=tmp_path)
+    with pytest.warns(TrainingInterruptedWarning, match="interrupted in epoch 3"):
+        clf.fit(*iris)
+    assert clf.n_iter_ == 3
+    assert list(tmp_path.iterdir())  # so that the fit can be resumed
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_the_trained_module_computes_what_is_predicted(iris):
+    X, y = iris
+    clf = robust(module__dropout=0.5).fit(X, y)
+    logits = clf.module_(torch.as_tensor(X))
+    np.testing.assert_allclose(
+        torch.softmax(logits, dim=1).detach(), clf.predict_proba(X), rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
