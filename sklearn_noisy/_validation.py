@@ -293,3 +293,31 @@ def class_weights(
     return compute_class_weight(
         class_weight, classes=classes, y=classes[codes], sample_weight=sample_weight
     )
+
+
+def check_generator_state(state: Any) -> None:
+    """Raise unless a state is one of ``numpy.random.RandomState``.
+
+    NumPy reads memory at the position without a check, so a forged state could crash
+    the interpreter.
+
+    Raises
+    ------
+    ValueError
+    """
+    try:
+        key, position = state["state"]["key"], state["state"]["pos"]
+        is_valid = (
+            state["bit_generator"] == "MT19937"
+            and isinstance(key, np.ndarray)
+            and (key.dtype, key.shape)
+            == (np.uint32, (624,))  # numbers of the Mersenne Twister
+            and type(position) is int
+            and 0 <= position <= 624
+            and state["has_gauss"] in (0, 1)
+            and np.isfinite(state["gauss"])
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError("this is no state of a random generator") from error
+    if not is_valid:
+        raise ValueError("this is no state of a random generator")

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from sklearn_noisy import losses, nn
+from sklearn_noisy._validation import check_generator_state
 from sklearn_noisy.exceptions import InvalidFileError
 
 # Types of arrays and tensors that safetensors and torch both support.
@@ -254,8 +255,10 @@ def encode_random_state(value, encoder, where):
 
 
 def decode_random_state(payload, decoder):
+    state = decoder.decode(payload)
+    check_generator_state(state)
     generator = np.random.RandomState(0)
-    generator.set_state(decoder.decode(payload))
+    generator.set_state(state)
     return generator
 
 

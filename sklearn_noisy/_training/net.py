@@ -33,6 +33,13 @@ from torch import nn
 
 from sklearn_noisy._rows.rows import LabelledRows, Rows, TensorBatches
 from sklearn_noisy._training.callbacks import OwnCallback
+from sklearn_noisy._training.state_checks import (
+    STEP_SETTINGS,
+    check_callback_state,
+    check_history,
+    check_optimizer_state,
+    check_weights,
+)
 from sklearn_noisy.exceptions import TrainingDivergedError
 from sklearn_noisy.nn import floating_dtype
 
@@ -41,10 +48,6 @@ PREDICTION_BATCH_SIZE = 1024
 
 # skorch's callbacks that read the last batch without overriding a batch hook.
 READ_BATCHES = (Checkpoint, TrainEndCheckpoint)
-
-# Optimizer settings that choose the implementation of the step, or exclude the fused
-# one.
-_STEP_SETTINGS = {"fused", "foreach", "capturable", "differentiable"}
 
 State = dict[str, Any]
 
@@ -102,7 +105,7 @@ def can_be_fused(
     """
     if "fused" not in inspect.signature(optimizer).parameters:
         return False
-    if _STEP_SETTINGS & {*settings}:
+    if STEP_SETTINGS & {*settings}:
         return False
     for module in modules:
         for part in module.modules():
@@ -225,6 +228,11 @@ class NoisyLabelNet(NeuralNetClassifier):
         """
         check_weights(self.module_, state["module"], "module")
         check_weights(self.criterion_, state["criterion"], "the loss")
+        check_optimizer_state(self.optimizer_, state["optimizer"])
+        check_history(state["history"])
+        for name, callback in self.callbacks_:
+            if isinstance(callback, OwnCallback):
+                check_callback_state(callback, state["callbacks"].get(name, {}))
         self.module_.load_state_dict(state["module"])
         self.criterion_.load_state_dict(state["criterion"])
         self.optimizer_.load_state_dict(state["optimizer"])
@@ -436,8 +444,8 @@ class Training:
         """
         net = self.net
         datasets = {"dataset_train": self.rows, "dataset_valid": self.validation_rows}
-        # skorch's callbacks, such as EarlyStopping, end a training by the exception that
-        # Ctrl-C raises. A signal handler tells the two apart.
+        # skorch's callbacks, such as EarlyStopping, end a training by the exception
+        # that Ctrl-C raises. A signal handler tells the two apart.
         in_main = threading.current_thread() is threading.main_thread()
         handler: Any = signal.getsignal(signal.SIGINT) if in_main else None
         signals = []
@@ -521,41 +529,3 @@ def _load_callback_state(callback: Callback, state: State) -> None:
             current.load_state_dict(value)
         else:
             setattr(callback, name, value)
-
-
-def check_weights(module: nn.Module, weights: State, name: str) -> None:
-    """Raise unless a module has weights of these names, shapes and types.
-
-    Parameters
-    ----------
-    module : nn.Module
-    weights : dict
-        A ``state_dict`` from a file.
-    name : str
-        What an error calls the module.
-
-    Raises
-    ------
-    ValueError
-    """
-    own = module.state_dict()
-    problems = [f"the file lacks {key!r}" for key in own if key not in weights]
-    problems += [f"{name} has no {key!r}" for key in weights if key not in own]
-    for key in own:
-        # Anything that is no tensor is the extra state of a module.
-        if key in weights and isinstance(own[key], torch.Tensor):
-            mine, its = (
-                (getattr(w, "dtype", type(w)), tuple(getattr(w, "shape", ())))
-                for w in (own[key], weights[key])
-            )
-            if mine != its:
-                problems.append(
-                    f"{key!r} is {mine[0]} of shape {mine[1]}, in the file {its[0]} of "
-                    f"shape {its[1]}"
-                )
-    if problems:
-        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-        raise ValueError(
-            f"The weights in the file are not those of {name}, "
-            f"{type(module).__name__}: {'; '.join(problems[:3])}{more}."
-        )

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_noisy._serialization.file import pack, unpack, write_whole
@@ -18,7 +19,7 @@ from sklearn_noisy.persistence._estimators import (
 
 __all__ = ["load", "save"]
 
-PACKAGES = ("torch", "scikit-learn", "skorch", "numpy")
+PACKAGES = ("scikit-learn", "skorch", "numpy")
 
 # Errors that decoding can raise if the document was not written by an encoder.
 DECODING_ERRORS = (
@@ -103,6 +104,7 @@ def save(estimator, path, *, omit=()):
             "versions": {
                 "sklearn_noisy": __version__,
                 **{name: version(name) for name in PACKAGES},
+                "torch": torch.__version__,  # the metadata lack the local suffix
             },
         },
         encoder.tensors,

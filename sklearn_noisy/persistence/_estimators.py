@@ -5,10 +5,12 @@ another one. A parameter that a file cannot hold is left out, and `load` require
 an argument.
 """
 
+import inspect
 import re
 import warnings
 from dataclasses import replace
 from functools import partial
+from types import NoneType
 
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
 from sklearn_noisy._estimators.noise_adapted import NoiseAdaptedClassifier
 from sklearn_noisy._estimators.noise_matrix import NoiseMatrixEstimator
 from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
-from sklearn_noisy._rows.rows import LabelledRows, Rows
+from sklearn_noisy._rows.rows import LabelledRows, Rows, TensorBatches
 from sklearn_noisy._serialization.values import (
     KINDS,
     CannotHoldError,
@@ -43,8 +45,40 @@ ESTIMATORS = {
     for cls in (RobustLossClassifier, NoiseAdaptedClassifier, NoiseMatrixEstimator)
 }
 
-# Parameters whose values refer to code: the compiler of the network, the unpickler.
-NEVER_HELD = ("compile__backend", "torch_load_kwargs")
+# Parameters that belong to a machine: a file holds None for them.
+OF_A_MACHINE = ("checkpoint", "n_jobs")
+
+# Options of the batches that a file may hold.
+BATCH_OPTIONS = ("shuffle", "drop_last", "batch_size")
+
+# Groups of parameters of the default network, a loss of this package, an optimizer of
+# torch, or a callback. A file holds data for them.
+DATA_GROUPS = ("module", "loss", "optimizer", "callbacks")
+
+
+def may_be_held(cls, name, value):
+    """Whether a file may hold a parameter of an estimator.
+
+    The names are a list of what is allowed, not of what is forbidden: nothing that
+    reaches the compiler, the file system or other processes. Of what is allowed, the
+    value must be data as well (see `_serialization`).
+
+    Parameters
+    ----------
+    cls : type
+        Of the estimator.
+    name : str
+    value : object
+        Decoded.
+    """
+    if name in OF_A_MACHINE:
+        return value is None
+    group, is_nested, option = name.partition("__")
+    if group in ("iterator_train", "iterator_valid"):
+        return option in BATCH_OPTIONS if is_nested else value is TensorBatches
+    if is_nested:
+        return group in DATA_GROUPS
+    return name == "use_caching" or name in inspect.signature(cls).parameters
 
 
 class StateEncoder(Encoder):
@@ -71,11 +105,13 @@ class StateEncoder(Encoder):
         """Kinds of values, by tag."""
         return {**KINDS, **ESTIMATOR_KINDS}
 
-    def encode_params(self, params, where, *, is_outermost=False):
+    def encode_params(self, cls, params, where, *, is_outermost=False):
         """JSON of parameters: a list of names and values.
 
         Parameters
         ----------
+        cls : type
+            Of the estimator.
         params : dict
         where : str
         is_outermost : bool, default=False
@@ -89,9 +125,10 @@ class StateEncoder(Encoder):
         """
         encoded = []
         for name, value in params.items():
+            value = None if name in OF_A_MACHINE else value
             try:
-                never = name in NEVER_HELD and value is not None
-                if never or (is_outermost and name in self.omit):
+                is_omitted = is_outermost and name in self.omit
+                if is_omitted or not may_be_held(cls, name, value):
                     raise CannotHoldError(value)
                 entry = self.encode(value, f"{where}.{name}")
             except CannotHoldError:
@@ -178,6 +215,7 @@ def encode_estimator(estimator, encoder, where, *, is_outermost=False):
     payload = {
         "class": type(estimator).__name__,
         "params": encoder.encode_params(
+            type(estimator),
             estimator.get_params(deep=False),
             f"{where}params",
             is_outermost=is_outermost,
@@ -213,7 +251,7 @@ def encode_net(estimator, encoder, where):
     }
     try:
         return {
-            "module_params": encoder.encode_params(params, where),
+            "module_params": encoder.encode_params(type(estimator), params, where),
             "made_for": encoder.encode(made_for, f"{where}.made_for"),
             "state": encoder.encode(state.pop("net"), where),
             "trainer": encoder.encode(state, f"{where}.trainer"),
@@ -228,12 +266,29 @@ def decode_net(payload, decoder):
         name.removeprefix("module__"): decoder.decode(entry)
         for name, entry in payload["module_params"]
     }
+    made_for = decoder.decode(payload["made_for"])
+    if type(made_for) is not dict or {*made_for} != {*MADE_FOR}:
+        raise InvalidFileError("it says something else of the net")
+    for name, kinds in MADE_FOR.items():
+        if type(made_for[name]) not in kinds:
+            raise InvalidFileError(f"{name} of the net is {made_for[name]!r}")
     state = {"net": decoder.decode(payload["state"])}
     return {
         "module_params": params,
-        **decoder.decode(payload["made_for"]),
-        "state": {**state, **decoder.decode(payload["trainer"])},
+        **made_for,
+        "state": {**decoder.decode(payload["trainer"]), **state},
     }
+
+
+# What a file says of a net beside its state, and the types of it.
+MADE_FOR = {
+    "row_shape": (tuple,),
+    "n_rows": (int,),
+    "dtype": (torch.dtype, NoneType),
+    "batch_size": (int,),
+    "device": (str,),
+    "loss": (NoneType, *LOSSES.values()),
+}
 
 
 def restore_net(estimator, *, state, loss, row_shape, n_rows, device, **resolved):
@@ -257,11 +312,13 @@ def decode_estimator(payload, decoder):
             f"it names {payload['class']}, which is none of the estimators "
             f"{', '.join(ESTIMATORS)}"
         )
+    cls, params = ESTIMATORS[payload["class"]], {}
     for name, entry in payload["params"]:
-        if name in NEVER_HELD and not (entry is None or "left_out" in entry):
+        params[name] = decoder.decode(entry)
+        is_given = type(entry) is dict and "left_out" in entry
+        if not is_given and not may_be_held(cls, name, params[name]):
             raise InvalidFileError(f"it sets {name}")
-    params = {name: decoder.decode(entry) for name, entry in payload["params"]}
-    estimator = ESTIMATORS[payload["class"]](**params)
+    estimator = cls(**params)
     _set_requests(estimator, decoder.decode(payload["requests"]))
     for name, entry in payload["attributes"]:
         if not _is_attribute(name, estimator):

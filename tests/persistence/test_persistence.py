@@ -305,7 +305,8 @@ def test_metadata_requests(iris, through):
         {"optimizer__betas": (0.8, 0.99), "optimizer__eps": np.float64(1e-7)},
         {"module__hidden_layer_sizes": [7, 5]},
         {"gamma": np.float32(0.1), "loss": BlurryLoss, "delay": 0},
-        {"iterator_train": torch.utils.data.DataLoader},
+        {"iterator_train": sklearn_noisy.nn.TensorBatches},
+        {"iterator_train__drop_last": True, "iterator_valid__batch_size": 7},
         {"module": sklearn_noisy.nn.MLP},
         {"random_state": np.random.RandomState(3)},
     ],
@@ -840,6 +841,155 @@ def test_documents_that_are_no_documents(saved, path):
     path.write_bytes(content.replace(b"0" * 64, digest, 1))
     with pytest.raises(InvalidFileError, match="is not a valid file: .*recursion"):
         load(path)
+
+
+# What a forged file could ask of the machine.
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("compile", True),
+        ("compile__options", {"dict": [["cpp.cxx", "/bin/echo"]]}),
+        ("compile__backend", "inductor"),
+        ("torch_load_kwargs", {"dict": [["weights_only", False]]}),
+        ("iterator_valid", {"class": ["torch.utils.data", "DataLoader"]}),
+        ("iterator_valid__num_workers", 64),
+        ("iterator_train__worker_init_fn", {"class": ["torch.nn", "Module"]}),
+        ("checkpoint", "/tmp"),
+        ("n_jobs", 64),
+        ("predict_nonlinearity", "auto"),
+        ("dataset", None),
+    ],
+)
+def test_a_file_sets_nothing_that_reaches_the_system(saved, path, name, value):
+    document, tensors = persisted_file.unpack(path.read_bytes(), "")
+    params = document["estimator"]["params"]
+    params[:] = [[n, v] for n, v in params if n != name] + [[name, value]]
+    path.write_bytes(persisted_file.pack(document, tensors))
+    with pytest.raises(InvalidFileError, match=f"it sets {name}"):
+        load(path)
+
+
+def test_what_belongs_to_a_machine_is_not_in_a_file(iris, path, tmp_path):
+    clf = robust(max_epochs=1, checkpoint=str(tmp_path / "kept")).fit(*iris)
+    save(clf, path)
+    assert load(path).checkpoint is None
+    data_loader = robust(max_epochs=1, iterator_train=torch.utils.data.DataLoader)
+    with pytest.raises(TypeError, match=r"iterator_train=.* cannot be kept in a file"):
+        save(data_loader.fit(*iris), path)
+    save(data_loader, path, omit=("iterator_train",))
+    loaded = load(path, iterator_train=torch.utils.data.DataLoader)
+    assert_goes_on(data_loader, loaded, *iris)
+
+
+def change_net(**parts):
+    """Put other values into what the file says of the net."""
+
+    def change(document, tensors):
+        made_for = document["estimator"]["net"]["made_for"]["dict"]
+        made_for[:] = [[n, v] for n, v in made_for if n not in parts]
+        made_for += [[n, v] for n, v in parts.items()]
+
+    return change
+
+
+def change_tensor(name, make):
+    def change(document, tensors):
+        assert name in tensors
+        tensors[name] = make(tensors[name])
+
+    return change
+
+
+def change_group(name, value):
+    """Another value in the parameter groups of the optimizer."""
+
+    def change(document, tensors):
+        state = dict(document["estimator"]["net"]["state"]["dict"])
+        group = dict(state["optimizer"]["dict"])["param_groups"][0]["dict"]
+        group[:] = [[n, v] for n, v in group if n != name] + [[name, value]]
+
+    return change
+
+
+def change_generator(name, value):
+    def change(document, tensors):
+        rng = dict(document["estimator"]["net"]["trainer"]["dict"])["rng"]["dict"]
+        inner = dict(rng)["state"]["dict"] if name in ("pos", "key") else rng
+        inner[:] = [[n, v] for n, v in inner if n != name] + [[name, value]]
+
+    return change
+
+
+MOMENT = "net_.optimizer.state.0.exp_avg"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (change_tensor(MOMENT, lambda t: t[:1, :1]), r"exp_avg of weight 0 must be"),
+        (change_tensor(MOMENT, lambda t: torch.zeros(999, 999)), "exp_avg of weight 0"),
+        (change_tensor(MOMENT, lambda t: t.to(torch.int8)), "exp_avg of weight 0"),
+        (
+            change_tensor("net_.optimizer.state.0.step", lambda t: torch.zeros(9)),
+            "step of weight 0",
+        ),
+        (change_group("fused", False), "fused=False"),
+        (change_group("params", [0, 1, 2, 99]), "params="),
+        (change_group("lr", "fast"), "lr='fast'"),
+        (change_group("betas", {"dict": []}), "betas="),
+        (change_generator("pos", 10**9), "no state of a random generator"),
+        (change_generator("pos", -1), "no state of a random generator"),
+        (change_generator("key", [1, 2]), "no state of a random generator"),
+        (change_generator("gauss", {"float": "nan"}), "no state of a random"),
+        (change_generator("bit_generator", "PCG64"), "no state of a random generator"),
+        (
+            change_net(settings={"dict": [["compile", True]]}),
+            "something else of the net",
+        ),
+        (change_net(device=3), "device of the net is 3"),
+        (change_net(row_shape=4), "row_shape of the net is 4"),
+    ],
+)
+def test_a_forged_state_reaches_no_memory(iris, saved, path, change, reason):
+    document, tensors = persisted_file.unpack(path.read_bytes(), "")
+    change(document, tensors)
+    path.write_bytes(persisted_file.pack(document, tensors))
+    with pytest.raises(InvalidFileError, match=reason):
+        load(path)
+
+
+def test_a_callback_gets_no_attribute_from_a_file(saved, path):
+    document, tensors = persisted_file.unpack(path.read_bytes(), "")
+    state = dict(document["estimator"]["net"]["state"]["dict"])
+    callbacks = dict(state["callbacks"]["dict"])
+    callbacks["best_epoch"]["dict"].append(["on_epoch_end", 3])
+    path.write_bytes(persisted_file.pack(document, tensors))
+    with pytest.raises(InvalidFileError, match="BestEpoch has no state 'on_epoch_end'"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9, "lr": 0.01},
+        {"optimizer": torch.optim.SGD, "lr": 0.01},
+        {"optimizer": torch.optim.RMSprop, "optimizer__centered": True},
+        {"optimizer": torch.optim.Adam, "optimizer__amsgrad": True},
+        {"optimizer": torch.optim.Adagrad},
+        {"optimizer": torch.optim.NAdam, "precision": "float32"},
+        {"optimizer": torch.optim.LBFGS, "batch_size": -1},
+        {"optimizer__param_groups": [("layers.1*", {"amsgrad": True})]},
+        {"precision": "float64"},
+        {"precision": "bfloat16"},
+    ],
+    ids=str,
+)
+def test_the_state_of_any_optimizer_is_its_own(iris, through, settings):
+    """What the checks expect is what torch's optimizers have."""
+    clf = robust(max_epochs=2, warm_start=True, **settings).fit(*iris)
+    assert_goes_on(clf, through(clf), *iris)
 
 
 def test_weights_of_another_shape(saved, path):

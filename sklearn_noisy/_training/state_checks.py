@@ -1,0 +1,159 @@
+"""Checks of a state that comes from a file, before torch uses it.
+
+A fused optimizer writes to memory without a check of shapes, so a forged state could
+crash the interpreter.
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+# Settings of a parameter group that choose how a step is computed.
+STEP_SETTINGS = {"fused", "foreach", "capturable", "differentiable"}
+
+
+def check_weights(module: nn.Module, weights: Mapping[str, Any], name: str) -> None:
+    """Raise unless a module has weights of these names, shapes and types.
+
+    Parameters
+    ----------
+    module : nn.Module
+    weights : dict
+        A ``state_dict`` from a file.
+    name : str
+        Name of the module in the error message.
+
+    Raises
+    ------
+    ValueError
+    """
+    own = module.state_dict()
+    problems = [f"the file lacks {key!r}" for key in own if key not in weights]
+    problems += [f"{name} has no {key!r}" for key in weights if key not in own]
+    for key in own:
+        # Anything that is no tensor is the extra state of a module.
+        if key in weights and isinstance(own[key], torch.Tensor):
+            mine, its = (
+                (getattr(w, "dtype", type(w)), tuple(getattr(w, "shape", ())))
+                for w in (own[key], weights[key])
+            )
+            if mine != its:
+                problems.append(
+                    f"{key!r} is {mine[0]} of shape {mine[1]}, in the file {its[0]} of "
+                    f"shape {its[1]}"
+                )
+    if problems:
+        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        raise ValueError(
+            f"The weights in the file are not those of {name}, "
+            f"{type(module).__name__}: {'; '.join(problems[:3])}{more}."
+        )
+
+
+def check_optimizer_state(optimizer: torch.optim.Optimizer, state: Any) -> None:
+    """Raise unless a state is one that this optimizer can have.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+    state : object
+        Its ``state_dict`` from a file.
+
+    Raises
+    ------
+    ValueError
+    """
+    if type(state) is not dict or {*state} != {"state", "param_groups"}:
+        raise ValueError("the state of the optimizer has other parts")
+    own = optimizer.state_dict()["param_groups"]
+    if len(own) != len(state["param_groups"]):
+        raise ValueError("the optimizer has another number of parameter groups")
+    for mine, its in zip(own, state["param_groups"], strict=True):
+        if not {*mine} <= {*its}:
+            raise ValueError(f"a parameter group lacks {sorted({*mine} - {*its})}")
+        for name, value in its.items():
+            fixed = name == "params" or name in STEP_SETTINGS
+            if (fixed and value != mine[name]) or not _is_alike(value, mine.get(name)):
+                raise ValueError(f"a parameter group has {name}={value!r}")
+    weights = []
+    for group in optimizer.param_groups:
+        template = _state_of_a_weight(optimizer, group)
+        weights += [(weight, template) for weight in group["params"]]
+    for index, of_weight in state["state"].items():
+        if type(index) is not int or not 0 <= index < len(weights):
+            raise ValueError(f"the optimizer has no weight number {index!r}")
+        _check_state_of(index, of_weight, *weights[index])
+
+
+def _is_alike(value: Any, mine: Any) -> bool:
+    """Whether a setting is a number, or of the kind that the optimizer has."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return True
+    return type(value) is type(mine) and isinstance(value, (list, tuple, torch.Tensor))
+
+
+def _state_of_a_weight(
+    optimizer: torch.optim.Optimizer, group: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """State after a step of one weight of shape (2, 3), in a group of parameters.
+
+    Returns
+    -------
+    dict or None
+        None for an optimizer whose state has other shapes, such as LBFGS, or that is
+        not torch's. These compute in Python, which checks the shapes.
+    """
+    cls = type(optimizer)
+    if not cls.__module__.startswith("torch.optim"):
+        return None
+    weight = torch.ones(2, 3, requires_grad=True)
+    accepted = inspect.signature(cls).parameters
+    settings = {k: v for k, v in group.items() if k in accepted and k != "params"}
+    try:
+        single = cls([weight], **settings)
+        weight.grad = torch.ones(2, 3)
+        single.step(lambda: 0.0)
+    except (RuntimeError, TypeError):  # it wants other weights or gradients
+        return None
+    state = dict(single.state[weight])
+    for value in state.values():
+        if not isinstance(value, torch.Tensor) or value.shape not in ((), (2, 3)):
+            return None
+    return state
+
+
+def _check_state_of(
+    index: int, state: Any, weight: torch.Tensor, template: dict[str, Any] | None
+) -> None:
+    """Raise unless this is the state of a weight, given that of one of shape (2, 3)."""
+    if template is None:
+        return
+    if type(state) is not dict or {*state} != {*template}:
+        raise ValueError(f"the optimizer keeps other things of weight {index}")
+    for name, example in template.items():
+        value, like = state[name], weight if example.shape else example
+        expected = like.shape, like.dtype
+        if not isinstance(value, torch.Tensor) or expected != (
+            value.shape,
+            value.dtype,
+        ):
+            raise ValueError(
+                f"{name} of weight {index} must be {like.dtype} of shape "
+                f"{tuple(like.shape)}"
+            )
+
+
+def check_callback_state(callback: Any, state: Any) -> None:
+    """Raise unless a state holds nothing but attributes that a training sets."""
+    for name in state:
+        if not name.endswith("_") or hasattr(type(callback), name):
+            raise ValueError(f"{type(callback).__name__} has no state {name!r}")
+
+
+def check_history(rows: Any) -> None:
+    """Raise unless these can be the rows of a history."""
+    if type(rows) is not list or not all(type(row) is dict for row in rows):
+        raise ValueError("the history has other rows")
