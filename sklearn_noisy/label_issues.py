@@ -156,7 +156,8 @@ def find_label_issues(  # noqa: PLR0913
         )
     else:
         if isinstance(pred_probs, pd.DataFrame) and {*classes} == {*pred_probs.columns}:
-            pred_probs = pred_probs[classes]
+            # By position: boolean labels would be taken for a mask.
+            pred_probs = pred_probs.iloc[:, pred_probs.columns.get_indexer(classes)]
         shape = (len(labels), len(classes))
         pred_probs = check_probabilities(pred_probs, "pred_probs", shape)
     if filter_by == "posterior":

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from sklearn_noisy._estimators.parameters import SkorchParamsMixin
 from sklearn_noisy._rows.rows import FitData, Rows, TrainingData
+from sklearn_noisy._training.callbacks import BestEpoch
 from sklearn_noisy._training.checkpoint import checkpointed
 from sklearn_noisy._training.trainer import NetSpec, Trainer, resolve_device
 from sklearn_noisy._validation import (
@@ -190,6 +191,10 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 if holds_out and not partial:
                     parts = data.hold_out(self.validation_fraction, trainer.rng)
                 self._train(trainer, parts, goes_on=goes_on, partial=partial)
+            # The losses of the held-out rows were compared with those of other nets.
+            best_epoch = dict(trainer.net.callbacks_).get("best_epoch")
+            if isinstance(best_epoch, BestEpoch):
+                best_epoch.best_losses_ = None
             self._trainer = trainer
             if trainer.net.interrupted_:
                 warnings.warn(

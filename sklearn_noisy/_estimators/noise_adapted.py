@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from sklearn.utils.metaestimators import available_if
+from skorch.callbacks import LRScheduler
 
 from sklearn_noisy._estimators.base import READ_BY_EVERY_CALL, BaseNoisyLabelClassifier
 from sklearn_noisy._estimators.noise_matrix import NoiseMatrixEstimator
@@ -472,6 +473,13 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         if callbacks != "disable":
             cycles = self.lr_schedule == "one_cycle"
             own = [("cycle", OneCycle())] if cycles else []
+            for callback in callbacks if cycles else ():
+                given = callback[-1] if isinstance(callback, tuple) else callback
+                if isinstance(given, LRScheduler) or given is LRScheduler:
+                    raise ValueError(
+                        "callbacks hold an LRScheduler, but lr_schedule='one_cycle' "
+                        "sets the learning rate. Set lr_schedule='constant'."
+                    )
             best_epoch = BestEpoch(
                 None if cycles else self.n_iter_no_change,
                 by="loss" if self.noise_model == "bottom_up" else "accuracy",

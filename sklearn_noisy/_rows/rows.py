@@ -9,6 +9,7 @@ held-out rows are views, so no row is copied.
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -44,12 +45,13 @@ class Limits:
     gpu_fraction : float
         Rows move to a GPU if they take at most this fraction of its free memory.
         Training needs the rest.
-    chunk_size : int
-        Rows that are converted to float64 at a time for a statistic.
+    chunk_size, chunk_entries : int
+        Rows, and entries, that are converted to float64 at a time for a statistic.
     """
 
     gpu_fraction: float = 0.5
     chunk_size: int = 4096
+    chunk_entries: int = 2**25
 
 
 LIMITS = Limits()
@@ -325,9 +327,10 @@ class LabelledRows(Dataset):
 
 def root_mean_square(data: LabelledRows) -> float:
     """Root mean square of all entries of all rows, weighted by row; 1 for zeros."""
-    total = 0.0
-    for start in range(0, len(data), LIMITS.chunk_size):
-        inputs, _ = data.batch(slice(start, start + LIMITS.chunk_size))
+    total, width = 0.0, max(1, math.prod(data.rows.source.row_shape))
+    step = min(LIMITS.chunk_size, max(1, LIMITS.chunk_entries // width))
+    for start in range(0, len(data), step):
+        inputs, _ = data.batch(slice(start, start + step))
         squares = inputs["X"].double().flatten(1).square().mean(dim=1)
         total += float(squares @ inputs["weight"])
     return (total / float(data.weight.sum())) ** 0.5 or 1.0

@@ -237,7 +237,10 @@ class NoiseLayer(_CodedCriterion):
         if not self.outside:
             return -self._log_likelihood(log_p, targets)
         nowhere = targets == 2 * self.n_classes
-        log_likelihood = self._log_likelihood(log_p, torch.where(nowhere, 0, targets))
+        # The value of an outside row is not used. It is that of a clean row, since the
+        # logarithms of a given label may all be -inf, with a gradient of NaN.
+        codes = torch.where(nowhere, self.n_classes, targets)
+        log_likelihood = self._log_likelihood(log_p, codes)
         return -torch.where(nowhere, log_p.mean(dim=1), log_likelihood)
 
     def _log_likelihood(
@@ -267,7 +270,8 @@ class NoiseLayer(_CodedCriterion):
             Uniform for a row that belongs to no class.
         """
         nowhere = targets == 2 * self.n_classes
-        rows = self.log_table.to(logits.dtype)[torch.where(nowhere, 0, targets)]
+        codes = torch.where(nowhere, self.n_classes, targets)
+        rows = self.log_table.to(logits.dtype)[codes]
         result = torch.softmax(rows + log_softmax(logits), dim=1)
         return torch.where(nowhere[:, None], 1 / self.n_classes, result)
 

@@ -166,7 +166,11 @@ def in_class_order(matrix: Any, classes: np.ndarray, name: str = "noise_matrix")
                 f"{name} must have the classes {classes.tolist()} as its {axis}; "
                 f"got {list(labels)}."
             )
-    return matrix.loc[classes, classes]
+    # By position: `loc` would take boolean labels for a mask.
+    rows, columns = (
+        axis.get_indexer(classes) for axis in (matrix.index, matrix.columns)
+    )
+    return matrix.iloc[rows, columns]
 
 
 def check_probabilities(
