@@ -34,7 +34,6 @@ from torch import nn
 from sklearn_noisy._rows.rows import LabelledRows, Rows, TensorBatches
 from sklearn_noisy._training.callbacks import OwnCallback
 from sklearn_noisy._training.state_checks import (
-    STEP_SETTINGS,
     check_callback_state,
     check_history,
     check_optimizer_state,
@@ -48,6 +47,9 @@ PREDICTION_BATCH_SIZE = 1024
 
 # skorch's callbacks that read the last batch without overriding a batch hook.
 READ_BATCHES = (Checkpoint, TrainEndCheckpoint)
+
+# Optimizer settings that choose how a step is computed.
+STEP_SETTINGS = {"fused", "foreach", "capturable", "differentiable"}
 
 State = dict[str, Any]
 

@@ -11,9 +11,6 @@ from typing import Any
 import torch
 from torch import nn
 
-# Settings of a parameter group that choose how a step is computed.
-STEP_SETTINGS = {"fused", "foreach", "capturable", "differentiable"}
-
 
 def check_weights(module: nn.Module, weights: Mapping[str, Any], name: str) -> None:
     """Raise unless a module has weights of these names, shapes and types.
@@ -75,8 +72,9 @@ def check_optimizer_state(optimizer: torch.optim.Optimizer, state: Any) -> None:
         if not {*mine} <= {*its}:
             raise ValueError(f"a parameter group lacks {sorted({*mine} - {*its})}")
         for name, value in its.items():
-            fixed = name == "params" or name in STEP_SETTINGS
-            if (fixed and value != mine[name]) or not _is_alike(value, mine.get(name)):
+            # A scheduler adds numbers of its own.
+            is_valid = _is_alike(value, mine.get(name, 0.0))
+            if not is_valid or (name == "params" and value != mine[name]):
                 raise ValueError(f"a parameter group has {name}={value!r}")
     weights = []
     for group in optimizer.param_groups:
@@ -89,10 +87,22 @@ def check_optimizer_state(optimizer: torch.optim.Optimizer, state: Any) -> None:
 
 
 def _is_alike(value: Any, mine: Any) -> bool:
-    """Whether a setting is a number, or of the kind that the optimizer has."""
-    if value is None or isinstance(value, (bool, int, float)):
-        return True
-    return type(value) is type(mine) and isinstance(value, (list, tuple, torch.Tensor))
+    """Whether a setting can stand where the optimizer has `mine`.
+
+    A switch must be the same one, since the state depends on it. A number may be
+    another one.
+    """
+    if isinstance(mine, (list, tuple)):
+        return (
+            type(value) is type(mine)
+            and len(value) == len(mine)
+            and all(map(_is_alike, value, mine))
+        )
+    if isinstance(mine, torch.Tensor):
+        return isinstance(value, torch.Tensor) and value.shape == mine.shape
+    if isinstance(mine, (int, float)) and not isinstance(mine, bool):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is type(mine) and bool(value == mine)
 
 
 def _state_of_a_weight(
