@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array, check_random_state, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.validation import column_or_1d
 
 from sklearn_noisy._typing import ArrayLike, BoolArray, FloatArray, IntArray
 
@@ -165,6 +166,43 @@ def label_codes(y: ArrayLike, classes: np.ndarray, name: str = "y") -> IntArray:
     order = np.argsort(classes)
     codes = order[np.searchsorted(classes, y, sorter=order)]
     return codes.astype(np.int64, copy=False)
+
+
+def check_no_missing(y: Any, name: str = "y") -> None:
+    """Raise if a label is missing: None, NaN, NA or NaT.
+
+    Raises
+    ------
+    ValueError
+        It tells how many are missing, and where the first one is.
+    """
+    values = np.asarray(y)
+    if values.ndim != 1 or values.dtype.kind in "biuUS":
+        return
+    import pandas as pd  # slow to import, and needed here only
+
+    missing = np.flatnonzero(pd.isna(values))
+    if len(missing):
+        raise ValueError(
+            f"{name} must not contain missing labels (None, NaN, NA or NaT); "
+            f"{len(missing)} of {len(values)} are missing, the first in row "
+            f"{missing[0]}."
+        )
+
+
+def label_array(y: Any, name: str = "y", *, warn: bool = False) -> np.ndarray:
+    """Labels as an array of shape (n_samples,), none of them missing.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+    name : str, default="y"
+        Name in an error message.
+    warn : bool, default=False
+        Whether to warn of a single column.
+    """
+    check_no_missing(y, name)
+    return np.asarray(column_or_1d(y, warn=warn))
 
 
 def encode_labels(

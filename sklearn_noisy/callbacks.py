@@ -2,11 +2,10 @@
 
 import torch
 from sklearn.utils import check_array, check_consistent_length
-from sklearn.utils.validation import column_or_1d
 from skorch.callbacks import Callback
 
 from sklearn_noisy._rows.rows import Rows
-from sklearn_noisy._validation import label_codes
+from sklearn_noisy._validation import label_array, label_codes
 
 __all__ = ["EpochAccuracy"]
 
@@ -63,7 +62,7 @@ class EpochAccuracy(Callback):
         rows = check_array(
             self.X, accept_sparse="csr", allow_nd=True, input_name="X", estimator=self
         )
-        labels = column_or_1d(self.y)
+        labels = label_array(self.y)
         check_consistent_length(rows, labels)
         if X is not None and rows.shape[1:] != X.row_shape:
             raise ValueError(

@@ -4,10 +4,10 @@ import warnings
 
 import numpy as np
 from scipy.optimize import nnls
-from sklearn.utils.validation import column_or_1d
+from sklearn import config_context
 
 from sklearn_noisy._estimators.cross_fitting import out_of_fold_probabilities
-from sklearn_noisy._validation import check_choice, encode_labels
+from sklearn_noisy._validation import check_choice, encode_labels, label_array
 from sklearn_noisy.noise import probability_right
 from sklearn_noisy.noise._checks import (
     check_noise_matrix,
@@ -138,9 +138,7 @@ def find_label_issues(  # noqa: PLR0913
             "estimator must be a classifier with fit and predict_proba (None only "
             f"with pred_probs); got {estimator!r}."
         )
-    if np.ndim(y) == 1 and pd.isna(np.asarray(y, dtype=object)).any():
-        raise ValueError("y must not contain missing labels (None or NaN).")
-    labels = column_or_1d(y, warn=True)
+    labels = label_array(y, warn=True)
     codes, classes = encode_labels(labels)
     Q = _matrix_for(filter_by, noise_matrix, codes, classes)
     if pred_probs is None:
@@ -204,7 +202,8 @@ def _filtered_by_cleanlab(codes, pred_probs, filter_by, Q):
     from cleanlab.filter import find_label_issues as cleanlab_filter
     from cleanlab.rank import get_label_quality_scores
 
-    with warnings.catch_warnings():
+    # cleanlab mixes arrays and lists, which the array API dispatch refuses.
+    with warnings.catch_warnings(), config_context(array_api_dispatch=False):
         # The warning refers to a class by its code, and to an argument of cleanlab.
         warnings.filterwarnings("ignore", "May not flag all label issues in class")
         is_issue = cleanlab_filter(
@@ -214,7 +213,7 @@ def _filtered_by_cleanlab(codes, pred_probs, filter_by, Q):
             confident_joint=None if Q is None else _joint_counts(Q, codes),
             n_jobs=1,  # starting processes takes longer than the filter
         )
-    return is_issue, get_label_quality_scores(codes, pred_probs)
+        return is_issue, get_label_quality_scores(codes, pred_probs)
 
 
 def _joint_counts(Q, codes):

@@ -6,10 +6,9 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
 
 from sklearn_noisy._splits import deal_by_class
-from sklearn_noisy._validation import check_is_clean
+from sklearn_noisy._validation import check_is_clean, label_array
 
 __all__ = ["CleanRowsKFold"]
 
@@ -114,7 +113,7 @@ class CleanRowsKFold(BaseCrossValidator):
             order = check_random_state(self.random_state).permutation(len(clean))
         codes = np.zeros(len(clean), dtype=int)
         if y is not None:
-            labels = column_or_1d(y)
+            labels = label_array(y)
             check_classification_targets(labels)
             codes = np.unique(labels[clean], return_inverse=True)[1]
         fold = deal_by_class(codes, self.n_splits, order)

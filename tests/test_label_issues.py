@@ -368,3 +368,14 @@ def test_our_table_goes_into_clean_learning(noisy_digits):
     issues = find_label_issues(clf, X, y_given, cv=3)
     wrapper = CleanLearning(clf, seed=0).fit(X, y_given, label_issues=issues)
     assert wrapper.score(X, y) > 0.93
+
+
+@pytest.mark.parametrize("filter_by", ["both", "confident_learning"])
+def test_the_dispatch_of_the_array_api_changes_nothing(filter_by):
+    rng = np.random.RandomState(0)
+    P, y = rng.dirichlet(np.ones(3), 60), rng.randint(3, size=60)
+    settings = {"pred_probs": P, "filter_by": filter_by}
+    expected = find_label_issues(None, None, y, **settings)
+    with config_context(array_api_dispatch=True):
+        found = find_label_issues(None, None, y, **settings)
+    assert found.equals(expected)

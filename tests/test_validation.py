@@ -3,18 +3,27 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.naive_bayes import GaussianNB
 
-from sklearn_noisy import NoiseMatrixEstimator
+from sklearn_noisy import (
+    NoiseAdaptedClassifier,
+    NoiseMatrixEstimator,
+    RobustLossClassifier,
+    find_label_issues,
+)
 from sklearn_noisy._validation import (
     check_partial_fit_classes,
     check_real,
     encode_labels,
     label_codes,
 )
-from sklearn_noisy.datasets import make_noise_matrix
+from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
 from sklearn_noisy.inspection import LossDisplay
+from sklearn_noisy.metrics import noise_corrected_log_loss
+from sklearn_noisy.model_selection import CleanRowsKFold
+from sklearn_noisy.noise import estimate_noise_matrix
 
 
 @pytest.mark.parametrize(
@@ -125,3 +134,39 @@ def test_integers_of_numpy_are_integers():
         for kind in (int, np.int64)
     ]
     np.testing.assert_array_equal(found[0].interval_, found[1].interval_)
+
+
+MISSING = [
+    np.array(["a", None, "b", "a"], dtype=object),
+    np.array(["a", np.nan, "b", "a"], dtype=object),
+    np.array([0.0, np.nan, 1.0, 0.0]),
+    pd.array([1, pd.NA, 2, 1], dtype="Int64"),
+    pd.Series(["a", pd.NA, "b", "a"], dtype="string"),
+    pd.Series(pd.Categorical(["a", None, "b", "a"])),
+    pd.Series(pd.to_datetime(["2026-01-01", None, "2026-01-02", "2026-01-01"])),
+    ["a", None, "b", "a"],
+]
+
+
+@pytest.mark.parametrize("y", MISSING, ids=lambda y: str(getattr(y, "dtype", "list")))
+def test_missing_labels_are_refused_everywhere(y):
+    """One check, one message, in every function of the package that takes labels."""
+    X = np.arange(8.0).reshape(4, 2)
+    P = np.full((4, 2), 0.5)
+    message = (
+        r"must not contain missing labels .* 1 of 4 are missing, the first in row 1"
+    )
+    calls = [
+        lambda: RobustLossClassifier(max_epochs=1).fit(X, y),
+        lambda: RobustLossClassifier().partial_fit(X, y, classes=["a", "b"]),
+        lambda: NoiseAdaptedClassifier(max_epochs=1).fit(X, y),
+        lambda: NoiseMatrixEstimator().fit(X, y),
+        lambda: find_label_issues(None, None, y, pred_probs=P),
+        lambda: corrupt_labels(y, noise_rate=0.1),
+        lambda: noise_corrected_log_loss(y, P, noise_matrix=np.eye(2)),
+        lambda: estimate_noise_matrix(y, P, [0, 1, 0, 1], P),
+        lambda: list(CleanRowsKFold(2).split(X, y, is_clean=np.ones(4, dtype=bool))),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=message):
+            call()

@@ -29,6 +29,7 @@ from sklearn_noisy._training.checkpoint import checkpointed
 from sklearn_noisy._training.trainer import NetSpec, Trainer, resolve_device
 from sklearn_noisy._validation import (
     check_is_clean,
+    check_no_missing,
     check_partial_fit_classes,
     check_sample_weight,
     class_weights,
@@ -349,6 +350,10 @@ def check_rows(estimator, X, labels, row_shape):
             "X must be an array or a data set, not a DataLoader. Give its dataset as "
             "X; iterator_train=torch.utils.data.DataLoader loads it with workers."
         )
+    for y in labels:
+        # scikit-learn looks for NaN alone.
+        if y is not None and np.asarray(y).dtype.kind not in "biuUS":
+            check_no_missing(y)
     options = {"reset": row_shape is None, "allow_nd": True}
     if isinstance(X, DATASETS):
         rows = X if isinstance(X, Rows) else _rows_of_dataset(X)

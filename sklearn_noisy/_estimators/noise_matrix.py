@@ -9,7 +9,7 @@ from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.utils import check_scalar, get_tags, indexable
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import validate_data
 from tqdm import tqdm
 
 from sklearn_noisy._estimators.base import DATASETS
@@ -27,6 +27,7 @@ from sklearn_noisy._validation import (
     check_is_clean,
     check_sample_weight,
     encode_labels,
+    label_array,
     label_codes,
     own_generator,
 )
@@ -217,7 +218,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         X, y = indexable(X, y)
         if not (isinstance(X, (list, *DATASETS)) or hasattr(X, "iloc") or issparse(X)):
             X = np.asarray(X)
-        labels = np.asarray(column_or_1d(y, warn=True))
+        labels = label_array(y, warn=True)
         weight = check_sample_weight(sample_weight, len(labels))
         codes, classes = encode_labels(labels)
         weightless = classes[np.bincount(codes, weight) == 0].tolist()
@@ -323,7 +324,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         """Codes of the given labels of the clean rows."""
         if y_given is None:
             return None
-        given = np.asarray(column_or_1d(y_given))
+        given = label_array(y_given, "y_given")
         if given.shape != mask.shape:
             raise ValueError(
                 f"y_given must have shape {mask.shape}, as y has; got {given.shape}."

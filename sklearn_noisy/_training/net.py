@@ -69,15 +69,14 @@ def with_batches(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
     if not {"iterator_train__sampler", "iterator_train__batch_sampler"} & {*settings}:
         settings.setdefault("iterator_train__shuffle", True)
-    if settings["iterator_train"] is TensorBatches:
-        own = inspect.signature(TensorBatches).parameters
-        for name in settings:
-            group, _, parameter = name.partition("__")
-            if group == "iterator_train" and parameter and parameter not in own:
+    own = inspect.signature(TensorBatches).parameters
+    for name in settings:
+        group, _, parameter = name.partition("__")
+        if group in ("iterator_train", "iterator_valid") and parameter:
+            if settings[group] is TensorBatches and parameter not in own:
                 raise TypeError(
                     f"{name} is not a parameter of the default batches, which cut "
-                    "rows from memory; with iterator_train=torch.utils.data.DataLoader "
-                    "it is."
+                    f"rows from memory; with {group}=torch.utils.data.DataLoader it is."
                 )
     return settings
 

@@ -5,10 +5,9 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import column_or_1d
 
 from sklearn_noisy._splits import round_to_total
-from sklearn_noisy._validation import check_choice, check_real
+from sklearn_noisy._validation import check_choice, check_real, label_array
 from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
 KINDS = ("symmetric", "uniform", "pair", "asymmetric", "random")
@@ -164,7 +163,7 @@ def corrupt_labels(
     >>> int(changed.sum())
     2
     """
-    labels = column_or_1d(y)
+    labels = label_array(y)
     classes, codes = np.unique(labels, return_inverse=True)
     rng = check_random_state(random_state)
     if (noise_matrix is None) == (noise_rate is None):

@@ -10,9 +10,8 @@ import numpy as np
 from sklearn.metrics import make_scorer
 from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
 
-from sklearn_noisy._validation import check_sample_weight, label_codes
+from sklearn_noisy._validation import check_sample_weight, label_array, label_codes
 from sklearn_noisy.noise._checks import (
     check_noise_matrix,
     check_probabilities,
@@ -217,7 +216,7 @@ def _log_loss_of_columns(
     Their columns are in the order of the sorted classes. With two classes, only the
     column of the second one is passed.
     """
-    y_given = column_or_1d(y_given, warn=True)
+    y_given = label_array(y_given, "y_given", warn=True)
     Q, classes = _check_matrix(noise_matrix, labels, [y_given])
     order = np.argsort(classes)
     y_proba = np.asarray(y_proba)
@@ -239,7 +238,7 @@ def _log_loss_of_columns(
 
 def _check_labels(y, name, sample_weight):
     """Labels as a vector, and weights that sum to 1."""
-    labels = column_or_1d(y, warn=True)
+    labels = label_array(y, warn=True)
     if not len(labels):
         raise ValueError(f"{name} must hold at least one label.")
     check_classification_targets(labels)
@@ -250,7 +249,7 @@ def _check_labels(y, name, sample_weight):
 def _check_matrix(noise_matrix, labels, found):
     """The checked matrix, and the classes in its order."""
     if labels is not None:
-        classes = column_or_1d(labels)
+        classes = label_array(labels, "labels")
         if len(np.unique(classes)) != len(classes):
             raise ValueError(f"labels must differ; got {classes.tolist()}.")
     elif hasattr(noise_matrix, "loc"):

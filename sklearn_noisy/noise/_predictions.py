@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
 
 from sklearn_noisy._splits import deal_by_class
 from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray
-from sklearn_noisy._validation import label_codes
+from sklearn_noisy._validation import label_array, label_codes
 from sklearn_noisy.noise._checks import check_probabilities
 from sklearn_noisy.noise._confusions import (
     FoldStatistics,
@@ -212,7 +211,7 @@ def estimate_noise_matrix(  # noqa: PLR0913
     given = {"y_true_clean": y_true_clean, "y_noisy": y_noisy}
     if y_given_clean is not None:
         given["y_given_clean"] = y_given_clean
-    labels = {name: np.asarray(column_or_1d(y)) for name, y in given.items()}
+    labels = {name: label_array(y, name) for name, y in given.items()}
     for y in labels.values():
         check_classification_targets(y)
     check_consistent_length(y_true_clean, pred_clean, y_given_clean)

@@ -314,3 +314,10 @@ def test_the_batches_are_ours_by_default(iris):
     clf = robust().fit(*iris)
     assert clf.net_.iterator_train is TensorBatches
     assert clf.history_[-1]["batches"] == []
+
+
+@pytest.mark.parametrize("group", ["iterator_train", "iterator_valid"])
+def test_parameters_that_our_batches_lack_are_refused_before_training(iris, group):
+    message = f"{group}__num_workers is not a parameter .* with {group}=torch"
+    with pytest.raises(TypeError, match=message):
+        robust(**{f"{group}__num_workers": 1}).fit(*iris)
