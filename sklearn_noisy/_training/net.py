@@ -72,12 +72,12 @@ def with_batches(settings: Mapping[str, Any]) -> dict[str, Any]:
     own = inspect.signature(TensorBatches).parameters
     for name in settings:
         group, _, parameter = name.partition("__")
-        if group in ("iterator_train", "iterator_valid") and parameter:
-            if settings[group] is TensorBatches and parameter not in own:
-                raise TypeError(
-                    f"{name} is not a parameter of the default batches, which cut "
-                    f"rows from memory; with {group}=torch.utils.data.DataLoader it is."
-                )
+        is_ours = settings.get(group) is TensorBatches
+        if is_ours and parameter and parameter not in own:
+            raise TypeError(
+                f"{name} is not a parameter of the default batches, which cut rows from "
+                f"memory; with {group}=torch.utils.data.DataLoader it is."
+            )
     return settings
 
 
