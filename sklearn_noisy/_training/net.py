@@ -75,8 +75,8 @@ def with_batches(settings: Mapping[str, Any]) -> dict[str, Any]:
         is_ours = settings.get(group) is TensorBatches
         if is_ours and parameter and parameter not in own:
             raise TypeError(
-                f"{name} is not a parameter of the default batches, which cut rows from "
-                f"memory; with {group}=torch.utils.data.DataLoader it is."
+                f"{name} is not a parameter of the default batches, which cut rows "
+                f"from memory; with {group}=torch.utils.data.DataLoader it is."
             )
     return settings
 
