@@ -54,8 +54,8 @@ class Settings:
             is_number = is_number and np.isfinite(float(value))
             if not (value == word if isinstance(value, str) else is_number):
                 raise ValueError(
-                    f"{name} must be {word!r} or a number from 0 to {high}, and finite; got "
-                    f"{value!r}."
+                    f"{name} must be {word!r} or a number from 0 to {high}, and "
+                    f"finite; got {value!r}."
                 )
         if self.constraints is not None and not callable(self.constraints):
             raise TypeError(

@@ -386,6 +386,11 @@ def test_a_classifier_that_tells_nothing_apart():
         ({"penalty": "l2"}, ValueError, "penalty must be one of"),
         ({"solver": "osqp"}, ValueError, "solver must be one of"),
         ({"l1_penalty": -1}, ValueError, "l1_penalty must be 'cv' or a number"),
+        (
+            {"l1_penalty": np.inf},
+            ValueError,
+            "l1_penalty must be .* and finite; got inf",
+        ),
         ({"shrinkage": 2}, ValueError, "shrinkage must be 'auto' or a number from 0"),
         ({"cv": 1}, ValueError, "cv must be an integer of at least 2"),
         ({"allowed": np.eye(3, dtype=bool)}, ValueError, r"shape \(4, 4\)"),
