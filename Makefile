@@ -20,7 +20,7 @@ demo: install
 	$(BIN)/python examples/plot_label_errors_digits.py
 
 test: demo
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: install
 	$(BIN)/ruff check .
