@@ -97,9 +97,9 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> Floa
 
 
 def check_is_clean(
-    is_clean: ArrayLike | None, n_samples: int, *, needed: bool = True
+    is_clean: ArrayLike, n_samples: int, *, needed: bool = True
 ) -> BoolArray:
-    """Boolean mask of shape (n_samples,); None is all False.
+    """Boolean mask of shape (n_samples,).
 
     Raises
     ------
@@ -107,8 +107,6 @@ def check_is_clean(
         If `is_clean` is not a boolean mask of that shape, or if one True is `needed`
         and the mask has none.
     """
-    if is_clean is None:
-        return np.zeros(n_samples, dtype=bool)
     mask = np.asarray(is_clean)
     if mask.shape != (n_samples,) or mask.dtype != bool:
         raise ValueError(

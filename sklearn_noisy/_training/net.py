@@ -33,12 +33,7 @@ from torch import nn
 
 from sklearn_noisy._rows.rows import LabelledRows, Rows, TensorBatches
 from sklearn_noisy._training.callbacks import OwnCallback
-from sklearn_noisy._training.state_checks import (
-    check_callback_state,
-    check_history,
-    check_optimizer_state,
-    check_weights,
-)
+from sklearn_noisy._training.state_checks import check_weights
 from sklearn_noisy.exceptions import TrainingDivergedError
 from sklearn_noisy.nn import floating_dtype
 
@@ -229,11 +224,6 @@ class NoisyLabelNet(NeuralNetClassifier):
         """
         check_weights(self.module_, state["module"], "module")
         check_weights(self.criterion_, state["criterion"], "the loss")
-        check_optimizer_state(self.optimizer_, state["optimizer"])
-        check_history(state["history"])
-        for name, callback in self.callbacks_:
-            if isinstance(callback, OwnCallback):
-                check_callback_state(callback, state["callbacks"].get(name, {}))
         self.module_.load_state_dict(state["module"])
         self.criterion_.load_state_dict(state["criterion"])
         self.optimizer_.load_state_dict(state["optimizer"])

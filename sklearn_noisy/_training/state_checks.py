@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from sklearn_noisy._validation import check_generator_state
+
 
 def check_weights(module: nn.Module, weights: Mapping[str, Any], name: str) -> None:
     """Raise unless a module has weights of these names, shapes and types.
@@ -154,6 +156,36 @@ def _check_state_of(
                 f"{name} of weight {index} must be {like.dtype} of shape "
                 f"{tuple(like.shape)}"
             )
+
+
+def check_trainer_state(trainer: Any, state: Mapping[str, Any]) -> None:
+    """Raise unless a state from a file is one that this trainer and its net can have.
+
+    Only a file needs this. A state of our own, such as that before a failed call, may
+    differ from what the optimizer now has, since settings may have changed.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        With a net.
+    state : dict
+        Of ``Trainer.state_dict``.
+
+    Raises
+    ------
+    ValueError
+    """
+    net, of_net = trainer.net, state["net"]
+    check_generator_state(state["rng"])
+    check_history(state["history"])
+    check_history(of_net["history"])
+    check_weights(net.module_, of_net["module"], "module")
+    check_weights(net.criterion_, of_net["criterion"], "the loss")
+    check_optimizer_state(net.optimizer_, of_net["optimizer"])
+    callbacks = dict(net.callbacks_)
+    for name, of_callback in of_net["callbacks"].items():
+        if name in callbacks:
+            check_callback_state(callbacks[name], of_callback)
 
 
 def check_callback_state(callback: Any, state: Any) -> None:

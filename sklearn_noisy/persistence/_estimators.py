@@ -30,6 +30,7 @@ from sklearn_noisy._serialization.values import (
     Kind,
 )
 from sklearn_noisy._training.callbacks import ScheduledLoss
+from sklearn_noisy._training.state_checks import check_trainer_state
 from sklearn_noisy._training.trainer import (
     Trainer,
     make_net,
@@ -302,6 +303,7 @@ def restore_net(estimator, *, state, loss, row_shape, n_rows, device, **resolved
     # A constructor draws weights, which are then replaced.
     with seeded_torch(trainer.rng, torch.device("cpu")):
         trainer.net = make_net(spec, LabelledRows(rows))
+    check_trainer_state(trainer, state)
     trainer.load_state_dict(state)
     estimator._trainer = trainer
 

@@ -236,6 +236,37 @@ def test_a_change_that_no_net_takes_over(iris):
     assert state(clf) == before
 
 
+class GroupKey(Callback):
+    """Sets what a scheduler sets in a group of parameters, and fails."""
+
+    def on_train_begin(self, net, **kwargs):
+        if Failure.how is not None:
+            net.optimizer_.param_groups[0]["initial_lr"] = 1.0
+            raise Failure.how
+
+
+@pytest.mark.parametrize(
+    ("made_with", "changed"),
+    [
+        ({"optimizer__momentum": 0.9}, {"optimizer__momentum": 0.0}),
+        ({"optimizer__momentum": 0.0}, {"optimizer__momentum": 0.9}),
+        ({"callbacks": [GroupKey()]}, {}),
+    ],
+)
+def test_settings_of_the_optimizer_that_a_failed_call_changed(iris, made_with, changed):
+    """The state before need not be one that the changed optimizer could have."""
+    X, y = iris
+    clf = RobustLossClassifier(
+        optimizer=torch.optim.SGD, lr=0.01, max_epochs=3, callbacks=[Failure()], **SMALL
+    )
+    clf.set_params(warm_start=True, **made_with).fit(X, y)
+    before = state(clf)
+    Failure.how, Failure.epochs = ValueError("broken"), 0
+    with pytest.raises(ValueError, match="broken"):
+        clf.set_params(**changed).fit(X, y)
+    assert state(clf) == before
+
+
 def test_an_optimizer_that_was_changed_for_a_call_that_failed(iris):
     X, y = iris
     clf = fitted("robust", X, y).set_params(callbacks=[Failure()]).fit(X, y)
