@@ -7,6 +7,7 @@ without knowing this package.
 from sklearn.exceptions import ConvergenceWarning
 
 __all__ = [
+    "CheckpointWarning",
     "DeviceNotAvailableError",
     "InvalidFileError",
     "LossWarmUpWarning",
@@ -23,7 +24,7 @@ class DeviceNotAvailableError(RuntimeError):
 
 
 class InvalidFileError(ValueError):
-    """A file given to :func:`sklearn_noisy.load` is damaged or of another format."""
+    """A saved model or a checkpoint is damaged, of another kind or another format."""
 
 
 class ModuleOutputError(ValueError):
@@ -36,6 +37,10 @@ class TrainingDivergedError(FloatingPointError):
 
 class UnknownParameterError(TypeError):
     """A keyword argument is a parameter of neither the estimator nor skorch."""
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint could not be removed after the fit that wrote it."""
 
 
 class LossWarmUpWarning(ConvergenceWarning):

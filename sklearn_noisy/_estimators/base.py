@@ -182,7 +182,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             else:
                 trainer = Trainer(spec, own_generator(self.random_state))
             if self.checkpoint is not None and not partial:
-                before = (self.module_, self.n_iter_) if goes_on else None
+                before = trainer.content() if goes_on else None
                 keeps = checkpointed(self, trainer, data, before)
             with keeps:
                 parts = FitData(data, data, None)

@@ -190,8 +190,9 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         Folder for checkpoints. ``fit`` writes one after each epoch; its name contains
         a hash of the parameters and the data. If the process is killed, the same call
         of ``fit`` resumes from the last checkpoint and returns the same model (bit for
-        bit on the CPU). A completed ``fit`` removes its checkpoints. They are pickles,
-        so nobody else should be able to write to the folder.
+        bit on the CPU). A completed ``fit`` removes its checkpoints. They are data, not
+        pickles, and only their owner can read them. Every parameter and the rows must
+        have content that can be read; an open file, for instance, has none.
     random_state : int, RandomState instance or None, default=None
         Seeds the initial weights, the order of the rows, dropout and the
         held-out rows. Global generators keep their state.

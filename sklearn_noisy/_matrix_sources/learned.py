@@ -23,6 +23,7 @@ from sklearn_noisy._rows.rows import FitData, TrainingData
 from sklearn_noisy._splits import stratified_folds
 from sklearn_noisy._training.callbacks import BestEpoch, OneCycle
 from sklearn_noisy._training.net import NoisyLabelNet, Training
+from sklearn_noisy._training.state_checks import check_parts
 from sklearn_noisy._training.trainer import Trainer, make_net
 from sklearn_noisy.nn import NoiseLayer
 from sklearn_noisy.noise import (
@@ -387,6 +388,22 @@ class MatrixTraining:
             "label_quality": self.label_quality,
             "trainings": [training.state_dict() for training in self.trainings],
         }
+
+    def check_state(self, state: Any) -> None:
+        """Raise a ValueError unless a state from a file can be loaded."""
+        check_parts(state, ("path", "label_quality", "trainings"), "the matrix")
+        shapes = [np.shape(matrix) for matrix in state["path"]]
+        if not 1 <= len(shapes) <= self.n_epochs + 1 or {*shapes} != {
+            self.path[0].shape
+        }:
+            raise ValueError("the path of the matrix has another shape")
+        quality = state["label_quality"]
+        if quality is not None and np.shape(quality) != self.folds.given.shape:
+            raise ValueError("the quality of the labels has another shape")
+        for training, of_training in zip(
+            self.trainings, state["trainings"], strict=True
+        ):
+            training.check_state(of_training)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from the state of the same learning."""

@@ -9,7 +9,9 @@ only; no name in a file is imported.
 
 import inspect
 import math
+import re
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -41,6 +43,16 @@ PACKAGES = {
 
 # Where the classes of a package are defined, if not in the package itself.
 DEFINED_IN = {"sklearn_noisy.nn": "sklearn_noisy."}
+
+
+# Errors of a decoder if no encoder wrote what it reads.
+DECODING_ERRORS = (
+    *(ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError),
+    *(RuntimeError, StopIteration, SyntaxError, TypeError, ValueError),
+)
+
+# Types of arrays that a file may name: numbers, text of any width, objects.
+NUMPY_DTYPE = re.compile(r"[<>|=]?([biuf][0-9]+|U[0-9]+|O[0-9]*)")
 
 
 class CannotHoldError(TypeError):
@@ -167,6 +179,12 @@ def exactly(*types):
 # Plain values.
 
 
+def decode_float(payload, decoder):
+    if type(payload) is not str:
+        raise InvalidFileError(f"{payload!r} is no float")
+    return float(payload)
+
+
 def encode_dict(value, encoder, where):
     return [
         [encoder.encode(key, where), encoder.encode(entry, f"{where}.{key}")]
@@ -208,13 +226,18 @@ def _is_fortran(value):
 
 
 def decode_array(payload, decoder):
+    if not NUMPY_DTYPE.fullmatch(payload["dtype"]):
+        raise InvalidFileError(f"no array is of {payload['dtype']!r}")
     dtype = np.dtype(payload["dtype"])
     if "items" in payload:
         if dtype.kind not in "UO":
             raise InvalidFileError(f"an array of {dtype} has no items")
-        array = np.empty(len(payload["items"]), dtype=dtype)
+        array = np.empty(len(payload["items"]), dtype=object)
         for i, item in enumerate(decoder.decode(payload["items"])):
             array[i] = item  # one by one: NumPy would turn tuples into columns
+        if dtype.kind == "U":
+            # As wide as its longest item: a file could name any width.
+            array = array.astype(str)
         return array.reshape(payload["shape"])
     if dtype.kind not in "biuf":
         raise InvalidFileError(f"an array of {dtype} is no tensor")
@@ -336,14 +359,19 @@ KINDS = {
     "float": Kind(
         exactly(float),  # the finite ones are JSON
         lambda value, encoder, where: repr(value),
-        lambda payload, decoder: float(payload),
+        decode_float,
     ),
     "tuple": Kind(
         exactly(tuple, torch.Size),
         lambda value, encoder, where: encoder.encode_all(value, where),
         lambda payload, decoder: tuple(decoder.decode(payload)),
     ),
-    "dict": Kind(exactly(dict), encode_dict, decode_dict),
+    "dict": Kind(exactly(dict, OrderedDict), encode_dict, decode_dict),
+    "set": Kind(
+        exactly(set),
+        lambda value, encoder, where: encoder.encode_all(value, where),
+        lambda payload, decoder: set(decoder.decode(payload)),
+    ),
     "array": Kind(exactly(np.ndarray), encode_array, decode_array),
     "scalar": Kind(
         lambda value: isinstance(value, np.generic),

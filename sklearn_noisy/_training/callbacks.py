@@ -109,9 +109,8 @@ class BestEpoch(OwnCallback):
             self.best_score_ = (accuracy, -loss)
             self.best_epoch_ = self.last_gain_ = epoch
             self.best_losses_ = losses
-            self.state_ = copy.deepcopy(
-                (net.module_.state_dict(), net.criterion_.state_dict())
-            )
+            parts = net.module_.state_dict(), net.criterion_.state_dict()
+            self.state_ = copy.deepcopy((dict(parts[0]), dict(parts[1])))
         if loss < self.lowest_loss_:
             self.lowest_loss_ = loss
             self.lowest_losses_ = losses

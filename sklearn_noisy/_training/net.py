@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import pickle
 import signal
 import threading
 import warnings
@@ -33,7 +32,7 @@ from torch import nn
 
 from sklearn_noisy._rows.rows import LabelledRows, Rows, TensorBatches
 from sklearn_noisy._training.callbacks import OwnCallback
-from sklearn_noisy._training.state_checks import check_weights
+from sklearn_noisy._training.state_checks import check_training_state, check_weights
 from sklearn_noisy.exceptions import TrainingDivergedError
 from sklearn_noisy.nn import floating_dtype
 
@@ -226,7 +225,7 @@ class NoisyLabelNet(NeuralNetClassifier):
         check_weights(self.criterion_, state["criterion"], "the loss")
         self.module_.load_state_dict(state["module"])
         self.criterion_.load_state_dict(state["criterion"])
-        self.optimizer_.load_state_dict(state["optimizer"])
+        load_optimizer_state(self.optimizer_, state["optimizer"])
         for name, callback in self.callbacks_:
             _load_callback_state(callback, state["callbacks"].get(name, {}))
         self.history_[:] = state["history"]
@@ -396,6 +395,22 @@ class NoisyLabelNet(NeuralNetClassifier):
         return self.forward(rows, device=self.device).cpu().double().numpy()
 
 
+def load_optimizer_state(optimizer: torch.optim.Optimizer, state: State) -> None:
+    """Load the state of an optimizer, each entry with its own type.
+
+    torch casts floating-point entries to the type of their weight, but NAdam keeps some
+    in another type.
+    """
+    optimizer.load_state_dict(state)
+    groups = optimizer.param_groups
+    weights = [weight for group in groups for weight in group["params"]]
+    for index, of_weight in state["state"].items():
+        loaded = optimizer.state[weights[index]]
+        for name, value in of_weight.items():
+            if isinstance(value, torch.Tensor) and value.dtype != loaded[name].dtype:
+                loaded[name] = value.clone().to(loaded[name].device)
+
+
 class Training:
     """One training of a net, from its present weights on.
 
@@ -483,37 +498,57 @@ class Training:
             "stop": self.net.stop_training_,
         }
 
+    def check_state(self, state: Any) -> None:
+        """Raise a ValueError unless a state from a file can be loaded."""
+        check_training_state(self.net, state)
+
     def load_state_dict(self, state: State) -> None:
         """Continue from the state of a training of the same net on the same rows."""
         self.net.load_state_dict(state["net"])
         self.done, self.net.stop_training_ = state["done"], state["stop"]
 
 
-def _callback_state(callback: Callback) -> State:
-    """Attributes that a training has changed, by name.
+class CallbackState(dict):
+    """Attributes of a callback that a training has changed, by name.
 
-    Parameters are left out, since they come with the callback. So is what cannot be
-    pickled, such as an open file, which `on_train_begin` opens again.
+    Some may be resources, such as an open file. A deep copy leaves them out, since
+    `on_train_begin` opens them again.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CallbackState:
+        copied = CallbackState()
+        for name, value in self.items():
+            try:
+                copied[name] = copy.deepcopy(value, memo)
+            except (TypeError, AttributeError, ValueError, RuntimeError, OSError):
+                continue
+        return copied
+
+
+def _callback_state(callback: Callback) -> State:
+    """The state of a callback: what it says itself, or else its attributes.
+
+    Parameters are left out, since they come with the callback.
     """
     if isinstance(callback, PrintLog):
         return {}  # another process prints its own heading
+    if hasattr(callback, "state_dict"):
+        return callback.state_dict()
     params = callback.get_params(deep=False)
-    state = {}
+    state = CallbackState()
     for name, value in vars(callback).items():
-        if name in params:
-            continue
-        # A learning-rate scheduler refers to its optimizer; its state does not.
-        if hasattr(value, "load_state_dict") and not isinstance(value, type):
-            value = value.state_dict()
-        try:
-            pickle.dumps(value)
-        except (pickle.PicklingError, TypeError, AttributeError):
-            continue
-        state[name] = value
+        if name not in params:
+            # A learning-rate scheduler refers to its optimizer; its state does not.
+            has_state = hasattr(value, "load_state_dict")
+            is_class = isinstance(value, type)
+            state[name] = value.state_dict() if has_state and not is_class else value
     return state
 
 
 def _load_callback_state(callback: Callback, state: State) -> None:
+    if hasattr(callback, "load_state_dict"):
+        callback.load_state_dict(state)
+        return
     for name, value in state.items():
         current: Any = getattr(callback, name, None)
         if hasattr(current, "load_state_dict") and not isinstance(current, type):

@@ -5,13 +5,16 @@ crash the interpreter.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
 from sklearn_noisy._validation import check_generator_state
+
+# Largest number of entries of a row, where the file itself holds less than a tenth.
+ROW_SIZE = 2**24
 
 
 def check_weights(module: nn.Module, weights: Mapping[str, Any], name: str) -> None:
@@ -82,10 +85,15 @@ def check_optimizer_state(optimizer: torch.optim.Optimizer, state: Any) -> None:
     for group in optimizer.param_groups:
         template = _state_of_a_weight(optimizer, group)
         weights += [(weight, template) for weight in group["params"]]
+    n_entries = sum(weight.numel() for weight, _ in weights)
     for index, of_weight in state["state"].items():
         if type(index) is not int or not 0 <= index < len(weights):
             raise ValueError(f"the optimizer has no weight number {index!r}")
-        _check_state_of(index, of_weight, *weights[index])
+        weight, template = weights[index]
+        if template is None:
+            _check_other_state(index, of_weight, weight, n_entries)
+        else:
+            _check_state_of(index, of_weight, weight, template)
 
 
 def _is_alike(value: Any, mine: Any) -> bool:
@@ -116,7 +124,7 @@ def _state_of_a_weight(
     -------
     dict or None
         None for an optimizer whose state has other shapes, such as LBFGS, or that is
-        not torch's. These compute in Python, which checks the shapes.
+        not torch's.
     """
     cls = type(optimizer)
     if not cls.__module__.startswith("torch.optim"):
@@ -138,11 +146,9 @@ def _state_of_a_weight(
 
 
 def _check_state_of(
-    index: int, state: Any, weight: torch.Tensor, template: dict[str, Any] | None
+    index: int, state: Any, weight: torch.Tensor, template: dict[str, Any]
 ) -> None:
     """Raise unless this is the state of a weight, given that of one of shape (2, 3)."""
-    if template is None:
-        return
     if type(state) is not dict or {*state} != {*template}:
         raise ValueError(f"the optimizer keeps other things of weight {index}")
     for name, example in template.items():
@@ -156,6 +162,28 @@ def _check_state_of(
                 f"{name} of weight {index} must be {like.dtype} of shape "
                 f"{tuple(like.shape)}"
             )
+
+
+def _check_other_state(
+    index: int, value: Any, weight: torch.Tensor, n_entries: int
+) -> None:
+    """Raise unless a state without a template can be that of a weight.
+
+    LBFGS keeps directions over all entries of all weights, Adafactor keeps means over
+    one axis of a weight.
+    """
+    if isinstance(value, torch.Tensor):
+        shape = tuple(value.shape)
+        is_reduced = len(shape) == weight.ndim and all(
+            size in (1, own) for size, own in zip(shape, weight.shape, strict=True)
+        )
+        if not (is_reduced or shape in ((), (n_entries,))):
+            raise ValueError(f"the optimizer keeps a tensor {shape} of weight {index}")
+    elif type(value) in (list, tuple, dict):
+        for entry in value.values() if type(value) is dict else value:
+            _check_other_state(index, entry, weight, n_entries)
+    elif type(value) not in (type(None), bool, int, float, str):
+        raise ValueError(f"the optimizer keeps {value!r} of weight {index}")
 
 
 def check_trainer_state(trainer: Any, state: Mapping[str, Any]) -> None:
@@ -175,24 +203,111 @@ def check_trainer_state(trainer: Any, state: Mapping[str, Any]) -> None:
     ------
     ValueError
     """
-    net, of_net = trainer.net, state["net"]
     check_generator_state(state["rng"])
     check_history(state["history"])
-    check_history(of_net["history"])
-    check_weights(net.module_, of_net["module"], "module")
-    check_weights(net.criterion_, of_net["criterion"], "the loss")
-    check_optimizer_state(net.optimizer_, of_net["optimizer"])
+    check_net_state(trainer.net, state["net"])
+
+
+def check_net_state(net: Any, state: Any) -> None:
+    """Raise unless a state from a file is one that a net can have.
+
+    Parameters
+    ----------
+    net : NoisyLabelNet
+    state : object
+        Of ``NoisyLabelNet.state_dict``.
+
+    Raises
+    ------
+    ValueError
+    """
+    parts = ("module", "criterion", "optimizer", "callbacks", "history", "round")
+    check_parts(state, parts, "a net")
+    check_history(state["history"])
+    check_weights(net.module_, state["module"], "module")
+    check_weights(net.criterion_, state["criterion"], "the loss")
+    check_optimizer_state(net.optimizer_, state["optimizer"])
+    if state["round"] is not None and type(state["round"]) is not int:
+        raise ValueError(f"the round of a net is {state['round']!r}")
+    if type(state["callbacks"]) is not dict:
+        raise ValueError("the callbacks have another state")
     callbacks = dict(net.callbacks_)
-    for name, of_callback in of_net["callbacks"].items():
+    for name, of_callback in state["callbacks"].items():
         if name in callbacks:
             check_callback_state(callbacks[name], of_callback)
 
 
+def check_training_state(net: Any, state: Any) -> None:
+    """Raise unless a state from a file is one that a training of a net can have.
+
+    Parameters
+    ----------
+    net : NoisyLabelNet
+    state : object
+        Of ``Training.state_dict``.
+
+    Raises
+    ------
+    ValueError
+    """
+    check_parts(state, ("net", "done", "stop"), "a training")
+    if type(state["done"]) is not int or type(state["stop"]) is not bool:
+        raise ValueError("it says something else of a training")
+    check_net_state(net, state["net"])
+
+
+def check_parts(state: Any, parts: Iterable[str], name: str) -> None:
+    """Raise unless a state is a dictionary of these parts."""
+    if type(state) is not dict or {*state} != {*parts}:
+        raise ValueError(f"the state of {name} has other parts")
+
+
 def check_callback_state(callback: Any, state: Any) -> None:
     """Raise unless a state holds nothing but attributes that a training sets."""
+    if type(state) is not dict:
+        raise ValueError(f"{type(callback).__name__} has another state")
+    if hasattr(callback, "load_state_dict"):
+        return  # it checks what it loads
+    params = callback.get_params(deep=False)
+    is_ours = type(callback).__module__.startswith("sklearn_noisy.")
     for name in state:
-        if not name.endswith("_") or hasattr(type(callback), name):
+        is_attribute = name.endswith("_") if is_ours else not name.startswith("__")
+        if name in params or not is_attribute or hasattr(type(callback), name):
             raise ValueError(f"{type(callback).__name__} has no state {name!r}")
+
+
+def check_size(
+    module: nn.Module, weights: Mapping[str, Any], n_held: int, row_size: int
+) -> None:
+    """Raise unless a file holds as much as its net and its rows need.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The module of the file on the meta device, which needs no memory.
+    weights : dict
+        Its weights in the file.
+    n_held : int
+        Entries of all tensors in the file.
+    row_size : int
+        Entries of a row.
+
+    Raises
+    ------
+    ValueError
+    """
+    for name, own in module.state_dict().items():
+        is_lazy = torch.nn.parameter.is_lazy(own)
+        if isinstance(own, torch.Tensor) and not is_lazy:
+            found = getattr(weights.get(name), "shape", None)
+            if found != own.shape:
+                has = "none" if found is None else f"shape {tuple(found)}"
+                raise ValueError(
+                    f"{name!r} of module is of shape {tuple(own.shape)}, in the file "
+                    f"it has {has}"
+                )
+    if row_size > max(ROW_SIZE, 10 * n_held):
+        raise ValueError(f"a row has {row_size} entries, but the file holds {n_held}")
 
 
 def check_history(rows: Any) -> None:

@@ -300,6 +300,12 @@ class Trainer:
             "history": self.history.to_list(),
         }
 
+    def content(self) -> State:
+        """What further training depends on, without times."""
+        state = self.state_dict()
+        parts = {k: state["net"][k] for k in ("module", "criterion", "optimizer")}
+        return {**parts, "rng": state["rng"], "n_epochs": len(state["history"])}
+
     def load_state_dict(self, state: State) -> None:
         """Continue from the state of another trainer with a net of the same spec."""
         self.net.load_state_dict(state["net"])

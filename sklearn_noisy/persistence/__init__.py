@@ -1,5 +1,6 @@
 """Save and load fitted estimators, in files of data: no pickle, no code."""
 
+import os
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -7,7 +8,13 @@ from pathlib import Path
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_noisy._serialization.file import pack, unpack, write_whole
+from sklearn_noisy._serialization.file import (
+    pack,
+    remove_leftovers,
+    unpack,
+    write_whole,
+)
+from sklearn_noisy._serialization.values import DECODING_ERRORS
 from sklearn_noisy._version import __version__
 from sklearn_noisy.exceptions import InvalidFileError
 from sklearn_noisy.persistence._estimators import (
@@ -20,12 +27,6 @@ from sklearn_noisy.persistence._estimators import (
 __all__ = ["load", "save"]
 
 PACKAGES = ("scikit-learn", "skorch", "numpy")
-
-# Errors that decoding can raise if the document was not written by an encoder.
-DECODING_ERRORS = (
-    *(AttributeError, LookupError, RecursionError, RuntimeError),
-    *(StopIteration, TypeError, ValueError),
-)
 
 
 def save(estimator, path, *, omit=()):
@@ -40,7 +41,7 @@ def save(estimator, path, *, omit=()):
     ----------
     estimator : RobustLossClassifier, NoiseAdaptedClassifier or NoiseMatrixEstimator
         A fitted one.
-    path : str or path-like
+    path : str, bytes or path-like
         Any name is accepted; other tools recognise the extension ``.safetensors``. An
         existing file is replaced in one step, so that there is never a partial file.
     omit : tuple of str, default=()
@@ -110,6 +111,7 @@ def save(estimator, path, *, omit=()):
         encoder.tensors,
     )
     _check_loads(content, encoder.left_out)
+    remove_leftovers(os.path.realpath(os.fsdecode(path)))
     write_whole(path, content)
 
 
@@ -123,7 +125,7 @@ def load(path, *, module=None, **params):
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, bytes or path-like
     module : nn.Module class or instance, callable or None, default=None
         The network, if it was one of your own: a class, an instance or a callable
         that builds the same architecture. Its weights come from the file. If the
@@ -177,7 +179,8 @@ def load(path, *, module=None, **params):
     >>> again.module_
     Linear(in_features=4, out_features=3, bias=True)
     """
-    content = Path(path).read_bytes()
+    path = Path(os.fsdecode(path))
+    content = path.read_bytes()
     document, tensors = unpack(content, str(path))
     given = params if module is None else {"module": module, **params}
     decoder = StateDecoder(tensors, given)

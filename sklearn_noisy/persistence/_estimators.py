@@ -6,6 +6,7 @@ an argument.
 """
 
 import inspect
+import math
 import re
 import warnings
 from dataclasses import replace
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from sklearn import config_context
 from skorch.exceptions import DeviceWarning
+from torch import nn
 
 from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
 from sklearn_noisy._estimators.noise_adapted import NoiseAdaptedClassifier
@@ -28,17 +30,20 @@ from sklearn_noisy._serialization.values import (
     Decoder,
     Encoder,
     Kind,
+    package_of,
 )
 from sklearn_noisy._training.callbacks import ScheduledLoss
-from sklearn_noisy._training.state_checks import check_trainer_state
+from sklearn_noisy._training.state_checks import check_size, check_trainer_state
 from sklearn_noisy._training.trainer import (
     Trainer,
+    build_module,
     make_net,
     resolve_device,
     seeded_torch,
 )
 from sklearn_noisy.exceptions import DeviceNotAvailableError, InvalidFileError
 from sklearn_noisy.losses import LOSSES
+from sklearn_noisy.nn import MLP
 
 #: The estimators that a file can hold.
 ESTIMATORS = {
@@ -134,6 +139,10 @@ class StateEncoder(Encoder):
                 entry = self.encode(value, f"{where}.{name}")
             except CannotHoldError:
                 entry = {"left_out": self._leave_out(name, value)}
+            except RecursionError:
+                raise TypeError(
+                    f"{name} holds itself or is nested too deeply for a file."
+                ) from None
             encoded.append([name, entry])
         return encoded
 
@@ -188,7 +197,8 @@ class StateDecoder(Decoder):
         """
         for estimator, parts in self.unfinished:
             parts["device"] = _device_for(device or parts["device"])
-            restore_net(estimator, **parts)
+            n_held = sum(tensor.numel() for tensor in self.tensors.values())
+            restore_net(estimator, n_held=n_held, **parts)
 
 
 def _device_for(name):
@@ -237,7 +247,14 @@ def encode_estimator(estimator, encoder, where, *, is_outermost=False):
 
 def encode_net(estimator, encoder, where):
     trainer = estimator._trainer
+    if trainer.net.optimizer_ is None:
+        raise ValueError(
+            "net_ was trimmed for prediction, so its optimizer and its loss are gone. "
+            "Save the estimator before net_.trim_for_prediction()."
+        )
     spec, state = trainer.spec, trainer.state_dict(foreign=False)
+    callbacks = state["net"]["callbacks"]
+    callbacks.update({name: dict(kept) for name, kept in callbacks.items()})
     params = {f"module__{name}": value for name, value in spec.module_params.items()}
     # A loss of this package is stored itself, since the parameters may have changed
     # after fit. A loss of the user is built again from the parameters.
@@ -292,8 +309,39 @@ MADE_FOR = {
 }
 
 
-def restore_net(estimator, *, state, loss, row_shape, n_rows, device, **resolved):
-    """Make the net of a decoded estimator, and load its state."""
+def restore_net(
+    estimator, *, state, loss, row_shape, n_rows, device, n_held, **resolved
+):
+    """Make the net of a decoded estimator, and load its state.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With its parameters and attributes.
+    state : dict
+        Of ``Trainer.state_dict``.
+    loss : nn.Module or None
+        The trained loss of this package; None builds the loss of the parameters.
+    row_shape : tuple of int
+    n_rows : int
+    device : torch.device
+    n_held : int
+        Entries of all tensors in the file.
+    **resolved
+        Further fields of the specification of the net.
+    """
+    n_features = math.prod(row_shape)
+    module = nn.Module()  # a network of the reader needs what it needs
+    given = estimator.module
+    if given is None or (isinstance(given, type) and package_of(given) is not None):
+        with torch.device("meta"):
+            module = build_module(
+                MLP if given is None else given,
+                _bounded(resolved["module_params"], n_held),
+                n_features=n_features,
+                n_classes=len(estimator.classes_),
+            )
+    check_size(module, state["net"]["module"], n_held, n_features)
     rows = Rows(np.zeros((1, *row_shape)))
     spec = estimator._net_spec(rows, estimator.classes_, n_rows, device)
     spec = replace(spec, scales_inputs=False, **resolved)
@@ -306,6 +354,18 @@ def restore_net(estimator, *, state, loss, row_shape, n_rows, device, **resolved
     check_trainer_state(trainer, state)
     trainer.load_state_dict(state)
     estimator._trainer = trainer
+
+
+def _bounded(params, n_held):
+    """The parameters of a module from a file, if it can hold such a module."""
+    for name, value in params.items():
+        sizes = value if isinstance(value, (list, tuple)) else [value]
+        for size in sizes:
+            if isinstance(size, int) and size > max(n_held, 10):
+                raise InvalidFileError(
+                    f"it sets module__{name}={size}, but holds {n_held} numbers"
+                )
+    return dict(params)
 
 
 def decode_estimator(payload, decoder):

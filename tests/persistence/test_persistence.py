@@ -5,6 +5,8 @@ import json
 import os
 import pickle
 import pickletools
+import stat
+import time
 
 import joblib
 import numpy as np
@@ -550,7 +552,9 @@ def test_what_names_code_is_never_in_a_file(iris, path, name):
     assert load(path, **{name: "aot_eager"}).get_params()[name] == "aot_eager"
 
 
-@pytest.mark.parametrize("value", [lambda epoch: 1, {1, 2}, b"bytes", 1j, Net(1, 1)])
+@pytest.mark.parametrize(
+    "value", [lambda epoch: 1, frozenset({1, 2}), b"bytes", 1j, Net(1, 1)]
+)
 def test_a_value_that_json_cannot_hold(iris, path, value):
     clf = robust(max_epochs=1).fit(*iris).set_params(random_state=value)
     with pytest.raises(TypeError, match=r"(?s)random_state=.* cannot be kept in"):
@@ -762,6 +766,11 @@ def set_param(name, value):
     return change
 
 
+def set_array(dtype):
+    array = {"dtype": dtype, "shape": [1], "items": ["a"]}
+    return set_param("lr", {"array": array})
+
+
 def set_attribute(name, value):
     return lambda document: document["estimator"]["attributes"].append([name, value])
 
@@ -782,6 +791,9 @@ def set_attribute(name, value):
         (set_param("lr", {"tensor": "nowhere"}), "nowhere"),
         (set_param("lr", {"left_out": "code"}), "code"),
         (set_param("lr", {"float": "1", "str": "2"}), "too many values"),
+        (set_param("lr", {"float": 10**400}), "is no float"),
+        (set_array("f8,("), "no array is of 'f8,\\('"),
+        (set_array("V8"), "no array is of 'V8'"),
         (set_param("device", {"device": "python"}), "python"),
         (
             lambda d: d["estimator"]["params"].append(["compile__backend", "mine"]),
@@ -951,6 +963,8 @@ MOMENT = "net_.optimizer.state.0.exp_avg"
             change_net(settings={"dict": [["compile", True]]}),
             "something else of the net",
         ),
+        (change_net(row_shape={"tuple": [10**9]}), r"'layers.1.weight' of module is"),
+        (change_net(row_shape={"tuple": [10**6, 10**6]}), "of module is of shape"),
         (change_net(device=3), "device of the net is 3"),
         (change_net(row_shape=4), "row_shape of the net is 4"),
     ],
@@ -982,6 +996,8 @@ def test_a_callback_gets_no_attribute_from_a_file(saved, path):
         {"optimizer": torch.optim.Adam, "optimizer__amsgrad": True},
         {"optimizer": torch.optim.Adagrad},
         {"optimizer": torch.optim.NAdam, "precision": "float32"},
+        {"optimizer": torch.optim.NAdam, "precision": "float64"},
+        {"optimizer": torch.optim.Adafactor},
         {"optimizer": torch.optim.LBFGS, "batch_size": -1},
         {"optimizer__param_groups": [("layers.1*", {"amsgrad": True})]},
         {"precision": "float64"},
@@ -995,11 +1011,126 @@ def test_the_state_of_any_optimizer_is_its_own(iris, through, settings):
     assert_goes_on(clf, through(clf), *iris)
 
 
+def test_a_file_names_no_larger_network_than_it_holds(iris, saved, path):
+    """The network would need 80 GB."""
+    document, tensors = persisted_file.unpack(path.read_bytes(), "")
+    params = document["estimator"]["net"]["module_params"]
+    for sizes in ([10**5, 10**5], [10**10]):
+        params[:] = [
+            [n, {"tuple": sizes} if n == "module__hidden_layer_sizes" else v]
+            for n, v in params
+        ]
+        path.write_bytes(persisted_file.pack(document, tensors))
+        with pytest.raises(InvalidFileError, match="it sets module__hidden_layer_size"):
+            load(path)
+
+
+def test_rows_are_no_larger_than_a_file_allows(iris, path):
+    clf = robust(Pooled, max_epochs=1)
+    save(clf.fit(*iris), path)
+    assert_same(load(path, module=Pooled), clf, iris[0])
+    document, tensors = persisted_file.unpack(path.read_bytes(), "")
+    change_net(row_shape={"tuple": [10**5, 10**5]})(document, tensors)
+    path.write_bytes(persisted_file.pack(document, tensors))
+    with pytest.raises(ValueError, match="a row has 10000000000 entries, but"):
+        load(path, module=Pooled)
+
+
+class Pooled(nn.Module):
+    """Takes rows of any shape."""
+
+    def __init__(self, n_classes):
+        super().__init__()
+        self.layer = nn.Linear(1, n_classes)
+
+    def forward(self, X):
+        return self.layer(X.flatten(1).mean(dim=1, keepdim=True))
+
+
+def test_text_is_as_wide_as_its_longest_item(iris, path):
+    """A file of a kilobyte could ask for two gigabytes."""
+    y = np.array(["a", "bb", "c"])[iris[1]].astype("U40")
+    clf = robust(max_epochs=1).fit(iris[0], y)
+    save(clf, path)
+    assert load(path).classes_.dtype == "U2"
+    document, tensors = persisted_file.unpack(path.read_bytes(), "")
+    classes = dict(document["estimator"]["attributes"])["classes_"]["array"]
+    classes["dtype"] = "<U500000000"
+    path.write_bytes(persisted_file.pack(document, tensors))
+    assert load(path).classes_.dtype == "U2"
+
+
+def test_a_value_that_holds_itself_is_refused(iris, path):
+    circle = []
+    circle.append(circle)
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    for value in (circle, deep):
+        clf = robust(max_epochs=1).fit(*iris).set_params(random_state=value)
+        with pytest.raises(TypeError, match="random_state .*nested too deeply"):
+            save(clf, path)
+    assert not path.exists()
+
+
+def test_a_trimmed_net_is_refused(iris, path):
+    clf = robust(max_epochs=1).fit(*iris)
+    clf.net_.trim_for_prediction()
+    assert clf.predict(iris[0]).shape == iris[1].shape
+    with pytest.raises(ValueError, match=r"Save the estimator before net_\.trim_for"):
+        save(clf, path)
+    assert not path.exists()
+
+
+def test_permissions_of_a_file(iris, saved, path):
+    mask = os.umask(0o027)
+    try:
+        save(saved, path.with_name("new"))
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE(path.with_name("new").stat().st_mode) == 0o640
+    path.chmod(0o600)
+    save(saved, path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_pipe_is_no_place_for_a_file(saved, path):
+    pipe = path.with_name("pipe")
+    os.mkfifo(pipe)
+    with pytest.raises(ValueError, match="path must be a regular file"):
+        save(saved, pipe)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@pytest.mark.parametrize("name", ["n" * 250, b"bytes", "name with spaces"])
+def test_any_name_that_the_system_takes(iris, saved, path, name):
+    folder = os.fsencode(path.parent) if isinstance(name, bytes) else path.parent
+    save(saved, os.path.join(folder, name))
+    assert_same(load(os.path.join(folder, name)), saved, iris[0])
+    assert len(os.listdir(path.parent)) == 2
+
+
+def test_unfinished_files_of_a_killed_process_are_removed(saved, path):
+    other = path.with_name("other")
+    for target, age in ((path, 1e4), (path, 0), (other, 1e4)):
+        name = persisted_file._prefix(str(target)) + f"{age:.0f}"
+        path.with_name(name).touch()
+        then = time.time() - age
+        os.utime(path.with_name(name), (then, then))
+    assert len(os.listdir(path.parent)) == 4
+    save(saved, path)
+    left = {*os.listdir(path.parent)} - {path.name}
+    assert left == {
+        persisted_file._prefix(str(path)) + "0",  # it may still be written
+        persisted_file._prefix(str(other)) + "10000",
+    }
+
+
 def test_weights_of_another_shape(saved, path):
     document, tensors = persisted_file.unpack(path.read_bytes(), "")
     tensors["net_.module.layers.1.weight"] = torch.zeros(5, 4)
     path.write_bytes(persisted_file.pack(document, tensors))
-    with pytest.raises(InvalidFileError, match=r"is .*\(4, 4\), in the file.*\(5, 4\)"):
+    with pytest.raises(InvalidFileError, match=r"of shape \(4, 4\), in the file.*\(5,"):
         load(path)
 
 
