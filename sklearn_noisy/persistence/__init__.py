@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_noisy._serialization.file import (
@@ -23,6 +24,13 @@ from sklearn_noisy.persistence._estimators import (
     StateEncoder,
     encode_estimator,
 )
+from sklearn_noisy.persistence._pipelines import (
+    UntrustedStepError,
+    decode_pipeline,
+    encode_pipeline,
+    is_ours,
+    last_step,
+)
 
 __all__ = ["load", "save"]
 
@@ -39,8 +47,10 @@ def save(estimator, path, *, omit=()):
 
     Parameters
     ----------
-    estimator : RobustLossClassifier, NoiseAdaptedClassifier or NoiseMatrixEstimator
-        A fitted one.
+    estimator : RobustLossClassifier, NoiseAdaptedClassifier, NoiseMatrixEstimator \
+            or Pipeline
+        A fitted one. The last step of a Pipeline must be one of the others. Its other
+        steps need skops (``pip install skops``), which also keeps them without pickle.
     path : str, bytes or path-like
         Any name is accepted; other tools recognise the extension ``.safetensors``. An
         existing file is replaced in one step, so that there is never a partial file.
@@ -80,25 +90,29 @@ def save(estimator, path, *, omit=()):
     >>> bool((again.predict_proba(X) == clf.predict_proba(X)).all())
     True
     """
-    if type(estimator) not in ESTIMATORS.values():
+    if not is_ours(estimator):
         raise TypeError(
-            f"estimator must be one of {', '.join(ESTIMATORS)}; got {estimator!r}. Of "
-            "a Pipeline, save the last step."
+            f"estimator must be one of {', '.join(ESTIMATORS)}, or a Pipeline whose "
+            f"last step is one of them; got {estimator!r}."
         )
     check_is_fitted(estimator)
     if isinstance(omit, str):
         raise TypeError(f"omit must be a tuple of names, ({omit!r},); got {omit!r}.")
     encoder = StateEncoder(tuple(omit))
-    payload = encode_estimator(estimator, encoder, "", is_outermost=True)
+    if type(estimator) is Pipeline:
+        payload = {"pipeline": encode_pipeline(estimator, encoder)}
+    else:
+        own = encode_estimator(estimator, encoder, "", is_outermost=True)
+        payload = {"estimator": own}
     unused = [name for name in omit if name not in encoder.left_out]
     if unused:
         raise ValueError(
             f"omit names {', '.join(map(repr, unused))}, but "
-            f"{type(estimator).__name__} has no such parameter."
+            f"{type(last_step(estimator)).__name__} has no such parameter."
         )
     content = pack(
         {
-            "estimator": payload,
+            **payload,
             "left_out": {
                 name: _describe(value) for name, value in encoder.left_out.items()
             },
@@ -115,7 +129,7 @@ def save(estimator, path, *, omit=()):
     write_whole(path, content)
 
 
-def load(path, *, module=None, **params):
+def load(path, *, module=None, trusted=(), **params):
     """Read an estimator that :func:`save` wrote.
 
     The file holds data only: nothing in it is executed or imported. The only classes
@@ -130,12 +144,15 @@ def load(path, *, module=None, **params):
         The network, if it was one of your own: a class, an instance or a callable
         that builds the same architecture. Its weights come from the file. If the
         estimator contains another one, both receive it.
+    trusted : sequence of str, default=()
+        Of a Pipeline: types of its other steps, beyond those that skops knows, such as
+        classes of your own. An error names those that a file needs.
     **params
         The other parameters that were left out (`omit` of :func:`save`).
 
     Returns
     -------
-    RobustLossClassifier, NoiseAdaptedClassifier or NoiseMatrixEstimator
+    RobustLossClassifier, NoiseAdaptedClassifier, NoiseMatrixEstimator or Pipeline
         It makes the same predictions as the saved estimator. ``partial_fit``, and
         ``fit`` with ``warm_start=True``, continue its training. Callbacks that are
         passed to this function start without their earlier state.
@@ -147,7 +164,9 @@ def load(path, *, module=None, **params):
         another format. The error inherits from ValueError.
     TypeError
         If a parameter that was left out is missing, or if a parameter is passed that
-        was not left out.
+        was not left out; if a step of a Pipeline holds types that are not `trusted`.
+    ImportError
+        If the file holds a Pipeline and skops is not installed.
     ValueError
         If `module` is another network than the one that was saved.
 
@@ -188,7 +207,7 @@ def load(path, *, module=None, **params):
         left_out = dict(document["left_out"])
     _check_given(left_out, given, path)
     with _invalid_if_it_fails(path):
-        estimator = decoder.decode({"estimator": document["estimator"]})
+        estimator = _decoded(document, decoder, trusted)
     if not given:
         with _invalid_if_it_fails(path):
             decoder.finish()
@@ -202,6 +221,12 @@ def load(path, *, module=None, **params):
             f"{path}, in which {had}, does not match {got}: {error}"
         ) from error
     return estimator
+
+
+def _decoded(document, decoder, trusted):
+    if "pipeline" in document:
+        return decode_pipeline(document["pipeline"], decoder, trusted)
+    return decoder.decode({"estimator": document["estimator"]})
 
 
 def _describe(value):
@@ -233,6 +258,8 @@ def _invalid_if_it_fails(name):
     """Raise InvalidFileError for an error that no file from ``save`` can cause."""
     try:
         yield
+    except UntrustedStepError:
+        raise
     except DECODING_ERRORS as error:
         raise InvalidFileError(
             f"{name} holds what save never wrote: {error}."
@@ -244,7 +271,7 @@ def _check_loads(content, left_out):
     document, tensors = unpack(content, "The file")
     decoder = StateDecoder(tensors, left_out)
     try:
-        decoder.decode({"estimator": document["estimator"]})
+        _decoded(document, decoder, None)
         # A CPU is more likely than a GPU to have memory for a second net.
         decoder.finish(device="cpu")
     except Exception as error:

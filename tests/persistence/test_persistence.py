@@ -1,12 +1,17 @@
 """Saved estimators come back as they were, and a file is nothing but data."""
 
+import copy
 import hashlib
+import io
 import json
 import os
 import pickle
 import pickletools
+import re
 import stat
+import sys
 import time
+import zipfile
 
 import joblib
 import numpy as np
@@ -16,9 +21,12 @@ import safetensors
 import safetensors.torch
 import torch
 from sklearn import config_context
+from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from skorch.callbacks import GradientNormClipping
 from torch import nn
 
@@ -574,7 +582,7 @@ def test_bad_calls_of_save(iris, path):
     with pytest.raises(TypeError, match="omit must be a tuple of names"):
         save(clf, path, omit="callbacks")
     with pytest.raises(TypeError, match="estimator must be one of RobustLoss"):
-        save(make_pipeline(clf), path)
+        save(make_pipeline(LogisticRegression()), path)
     clf.set_params(module=Net)
     with pytest.raises(ValueError, match="cannot be rebuilt from its"):
         save(clf, path)
@@ -1132,6 +1140,80 @@ def test_weights_of_another_shape(saved, path):
     path.write_bytes(persisted_file.pack(document, tensors))
     with pytest.raises(InvalidFileError, match=r"of shape \(4, 4\), in the file.*\(5,"):
         load(path)
+
+
+# Pipelines.
+
+
+class OwnScaler(StandardScaler):
+    """A step that skops does not know."""
+
+
+def test_a_pipeline(iris, through):
+    X, y = iris
+    pipe = make_pipeline(StandardScaler(), "passthrough", PCA(2), robust()).fit(X, y)
+    loaded = through(pipe)
+    assert [name for name, _ in loaded.steps] == [name for name, _ in pipe.steps]
+    np.testing.assert_array_equal(loaded.predict_proba(X), pipe.predict_proba(X))
+    np.testing.assert_array_equal(loaded[:-1].transform(X), pipe[:-1].transform(X))
+    assert_goes_on(pipe[-1], loaded[-1], pipe[:-1].transform(X), y)
+
+
+def test_a_pipeline_of_texts(through):
+    texts = ["a good day", "a bad day", "good and bright", "bad and dark"] * 5
+    labels = ["+", "-"] * 10
+    pipe = make_pipeline(TfidfVectorizer(), robust()).fit(texts, labels)
+    loaded = through(pipe)
+    np.testing.assert_array_equal(
+        loaded.predict_proba(texts), pipe.predict_proba(texts)
+    )
+
+
+def test_a_pipeline_around_a_module_of_ones_own(iris, path):
+    pipe = make_pipeline(StandardScaler(), robust(Net, module__width=4)).fit(*iris)
+    save(pipe, path)
+    with pytest.raises(TypeError, match="was saved without module"):
+        load(path)
+    loaded = load(path, module=Net)
+    np.testing.assert_array_equal(loaded.predict(iris[0]), pipe.predict(iris[0]))
+
+
+def test_a_step_of_ones_own_must_be_trusted(iris, path):
+    pipe = make_pipeline(OwnScaler(), robust()).fit(*iris)
+    save(pipe, path)
+    name = f"{OwnScaler.__module__}.OwnScaler"
+    with pytest.raises(TypeError, match=rf"trusted=\['{re.escape(name)}'\]"):
+        load(path)
+    loaded = load(path, trusted=[name])
+    np.testing.assert_array_equal(loaded.predict(iris[0]), pipe.predict(iris[0]))
+
+
+def test_steps_that_cannot_be_kept(iris, path, monkeypatch):
+    X, y = iris
+    pipe = make_pipeline(FunctionTransformer(lambda X: X), robust()).fit(X, y)
+    with pytest.raises(TypeError, match="skops cannot keep the step 'functiontrans"):
+        save(pipe, path)
+    monkeypatch.setitem(sys.modules, "skops.io", None)  # as if it was not installed
+    pipe = make_pipeline(StandardScaler(), robust()).fit(X, y)
+    with pytest.raises(TypeError, match=r"pip install skops\).*save\(pipeline\[-1\]"):
+        save(pipe, path)
+    assert not path.exists()
+    save(make_pipeline(robust()).fit(X, y), path)  # it needs no skops
+    assert_same(load(path)[-1], robust().fit(X, y), X)
+
+
+def test_a_pipeline_from_a_stranger(iris, path):
+    save(make_pipeline(StandardScaler(), robust()).fit(*iris), path)
+    whole = persisted_file.unpack(path.read_bytes(), "")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", "0" * 10**7)
+    for content in (b"PK", pickle.dumps(3), buffer.getvalue()):
+        document, tensors = copy.deepcopy(whole)
+        tensors["steps.standardscaler"] = torch.tensor([*content], dtype=torch.uint8)
+        path.write_bytes(persisted_file.pack(document, tensors))
+        with pytest.raises(InvalidFileError, match="step 'standardscaler' is damaged"):
+            load(path)
 
 
 def test_joblib_still_works(iris, tmp_path):
