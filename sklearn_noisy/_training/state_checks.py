@@ -5,7 +5,7 @@ crash the interpreter.
 """
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -90,7 +90,10 @@ def check_optimizer_state(optimizer: torch.optim.Optimizer, state: Any) -> None:
         if type(index) is not int or not 0 <= index < len(weights):
             raise ValueError(f"the optimizer has no weight number {index!r}")
         weight, template = weights[index]
-        if template is None:
+        if isinstance(optimizer, torch.optim.LBFGS):
+            history_size = optimizer.param_groups[0]["history_size"]
+            _check_lbfgs_state(of_weight, n_entries, history_size)
+        elif template is None:
             _check_other_state(index, of_weight, weight, n_entries)
         else:
             _check_state_of(index, of_weight, weight, template)
@@ -164,13 +167,54 @@ def _check_state_of(
             )
 
 
+def _check_lbfgs_state(state: Any, n_entries: int, history_size: int) -> None:
+    """Raise unless this is a state of LBFGS.
+
+    It holds directions over all entries of all weights, in lists.
+    """
+
+    def is_flat(value: Any) -> bool:
+        return isinstance(value, torch.Tensor) and value.shape == (n_entries,)
+
+    def is_number(value: Any) -> bool:
+        return type(value) in (int, float) or (
+            isinstance(value, torch.Tensor) and value.ndim == 0
+        )
+
+    def is_list(of: Callable[[Any], bool]) -> Callable[[Any], bool]:
+        return lambda value: type(value) is list and all(map(of, value))
+
+    tests = {
+        "func_evals": is_number,
+        "n_iter": is_number,
+        "d": is_flat,
+        "t": is_number,
+        "old_dirs": is_list(is_flat),
+        "old_stps": is_list(is_flat),
+        "ro": is_list(is_number),
+        "H_diag": is_number,
+        "prev_flat_grad": is_flat,
+        "prev_loss": is_number,
+        "al": is_list(lambda value: value is None or is_number(value)),
+    }
+    if type(state) is not dict or not {*tests} - {"al"} <= {*state} <= {*tests}:
+        raise ValueError("LBFGS keeps other things")
+    for name, value in state.items():
+        if not tests[name](value):
+            raise ValueError(f"LBFGS has another {name}")
+    lengths = {len(state[name]) for name in ("old_dirs", "old_stps", "ro")}
+    if len(lengths) > 1 or max(lengths) > history_size:
+        raise ValueError("LBFGS keeps another number of directions")
+    if len(state.get("al", [None] * history_size)) != history_size:
+        raise ValueError("LBFGS has another al")
+
+
 def _check_other_state(
     index: int, value: Any, weight: torch.Tensor, n_entries: int
 ) -> None:
     """Raise unless a state without a template can be that of a weight.
 
-    LBFGS keeps directions over all entries of all weights, Adafactor keeps means over
-    one axis of a weight.
+    Adafactor, for instance, keeps means over one axis of a weight.
     """
     if isinstance(value, torch.Tensor):
         shape = tuple(value.shape)

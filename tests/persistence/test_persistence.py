@@ -1019,6 +1019,30 @@ def test_the_state_of_any_optimizer_is_its_own(iris, through, settings):
     assert_goes_on(clf, through(clf), *iris)
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda t: t[:3], "LBFGS has another prev_flat_grad"),
+        (lambda t: t[None], "LBFGS has another prev_flat_grad"),
+        (None, "LBFGS keeps other things"),
+    ],
+)
+def test_a_forged_state_of_lbfgs(iris, path, change, reason):
+    """Its state is that of no other optimizer."""
+    settings = {"optimizer": torch.optim.LBFGS, "batch_size": -1}
+    save(robust(max_epochs=2, **settings).fit(*iris), path)
+    document, tensors = persisted_file.unpack(path.read_bytes(), "")
+    if change is None:
+        state = dict(document["estimator"]["net"]["state"]["dict"])
+        state = dict(dict(state["optimizer"]["dict"])["state"]["dict"])
+        del state[0]["dict"][0]
+    else:
+        change_tensor("net_.optimizer.state.0.prev_flat_grad", change)(None, tensors)
+    path.write_bytes(persisted_file.pack(document, tensors))
+    with pytest.raises(InvalidFileError, match=reason):
+        load(path)
+
+
 def test_a_file_names_no_larger_network_than_it_holds(iris, saved, path):
     """The network would need 80 GB."""
     document, tensors = persisted_file.unpack(path.read_bytes(), "")
