@@ -1,9 +1,9 @@
 """Fits that are killed again and again in one folder, and end with the same model.
 
 Several processes fit at the same time, some of them the same estimator, with
-checkpoints in one folder. Each is killed (SIGKILL) at a random moment and started again,
-until the given number of kills is reached. Then all fits end. Every model must equal the
-one of a fit without checkpoints, bit for bit, and the folder must be empty.
+checkpoints in one folder. Each is killed (SIGKILL) at a random moment and started
+again, until the given number of kills is reached. Then all fits end. Every model must
+equal the one of a fit without checkpoints, bit for bit, and the folder must be empty.
 
     python benchmarks/robustness/kills.py --kills 100
 """
