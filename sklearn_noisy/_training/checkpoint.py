@@ -17,6 +17,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -354,20 +355,23 @@ if hasattr(os, "register_at_fork"):
 def own_slot(folder: Path, key: str) -> Iterator[str]:
     """Key and number of a slot that no other fit uses at present.
 
-    The system releases the lock of a process that was killed, so the first slot is the
-    one whose fit continues. Without locks (on Windows, and on some network file
-    systems), all fits of a key have the same slot.
+    The system releases the lock of a process that was killed. A free slot with files
+    comes first: the fit of a killed process continues. Without locks (on Windows, and
+    on some network file systems), all fits of a key have the same slot.
 
     Parameters
     ----------
     folder : Path
     key : str
     """
-    number, descriptor = 0, None
-    while descriptor is None:
-        number += 1
-        path = folder / f"{key}.{number}.lock"
-        descriptor = _locked(path)
+    names = (path.name.split(".")[1] for path in folder.glob(f"{key}.*-*"))
+    used = sorted({int(name.partition("-")[0]) for name in names})
+    number, path, descriptor = next(
+        (number, path, descriptor)
+        for number in chain(used, count(1))
+        for path in (folder / f"{key}.{number}.lock",)
+        if (descriptor := _locked(path)) is not None
+    )
     _HELD.add(descriptor)
     try:
         yield f"{key}.{number}"

@@ -742,6 +742,18 @@ def test_two_slots(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_slot_with_files_comes_first(tmp_path):
+    """Its fit was killed, while that of the first slot has ended."""
+    for number in (12, 3):
+        (tmp_path / f"key.{number}-0.safetensors").touch()
+        (tmp_path / f"key.{number}-1.safetensors").touch()
+    (tmp_path / "other.7-1.safetensors").touch()
+    with own_slot(tmp_path, "key") as first, own_slot(tmp_path, "key") as second:
+        assert (first, second) == ("key.3", "key.12")
+        with own_slot(tmp_path, "key") as third:
+            assert third == "key.1"
+
+
 def test_a_lock_of_a_killed_process_is_free(tmp_path):
     (tmp_path / "key.1.lock").touch()
     with own_slot(tmp_path, "key") as name:
