@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,59 @@ def check_choice(value: Any, name: str, choices: Iterable[str]) -> None:
     if not isinstance(value, str) or value not in choices:
         listed = ", ".join(map(repr, choices))
         raise ValueError(f"{name} must be one of {listed}; got {value!r}.")
+
+
+def check_flag(value: Any, name: str) -> bool:
+    """True or False as a bool.
+
+    Parameters
+    ----------
+    value : object
+        A text such as ``"False"`` would count as true, so it is no flag.
+    name : str
+        The parameter's name in an error message.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    TypeError
+        If `value` is not a boolean.
+    """
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise TypeError(f"{name} must be True or False; got {value!r}.")
+
+
+def check_integer(value: Any, name: str, *, min_val: int) -> int:
+    """An integer from `min_val` on as an int.
+
+    Parameters
+    ----------
+    value : object
+        Integers of NumPy are accepted. A boolean is no integer.
+    name : str
+        The parameter's name in an error message.
+    min_val : int
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    TypeError
+        If `value` is no integer.
+    ValueError
+        If it is below `min_val`.
+    """
+    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+    if is_integer and value >= min_val:
+        return int(value)
+    kind = ValueError if is_integer else TypeError
+    raise kind(f"{name} must be an integer >= {min_val}, got {value!r}.")
 
 
 def check_real(

@@ -1,35 +1,56 @@
-"""The rows with the lowest label quality, as images or as a table."""
+"""The rows whose labels are most likely wrong, as images or as a table."""
 
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
-from scipy import sparse
-from sklearn.utils import check_scalar
 
-from sklearn_noisy.inspection._style import get_axes
+from sklearn_noisy._validation import check_choice, check_integer
+from sklearn_noisy.inspection._arguments import as_list
+from sklearn_noisy.inspection._issue_rows import (
+    check_issues,
+    choose,
+    is_pandas,
+    positions_in,
+    rows_at,
+)
+from sklearn_noisy.inspection._style import get_axes, make_room, size_of
+from sklearn_noisy.inspection._texts import as_text, is_number, shorten, wrap
 from sklearn_noisy.label_issues import find_label_issues
 
-COLUMNS = ("is_label_issue", "label_quality", "given_label", "predicted_label")
+ORDERS = ("spread", "quality")
 
-# Numbers of channels that an image can have.
-CHANNELS = (1, 3, 4)
+
+@dataclass(frozen=True)
+class _Titles:
+    """Sizes of the titles of images, chosen by eye for matplotlib's default font."""
+
+    size: float = 8.5  # points
+    character: float = 0.068  # width in inches at that size
+    line: float = 0.17  # height in inches at that size
+    max_line: int = 24  # characters of a line that holds both labels
 
 
 @dataclass(frozen=True)
 class _Table:
     """Sizes of a table, chosen by eye for matplotlib's default font at 9 points."""
 
+    size: float = 9.0  # points
     max_name: int = 12  # characters of a class name
-    max_cell: int = 40  # characters of a cell, which may hold a text
-    max_head: int = 10  # characters in a line of a head
+    max_index: int = 24  # characters of the index of a row
+    max_lines: int = 3  # lines of a cell that holds a text
+    widths: tuple[int, int] = (16, 60)  # limits of the width of a text, in characters
+    total: int = 130  # characters of all columns of features
+    labels: int = 40  # characters of the columns before the features
+    head: int = 10  # characters in a line of a head
     character: float = 0.085  # width in inches
-    line: float = 0.26  # height in inches
+    least_character: float = 0.06  # width for which texts are shortened
+    line: float = 0.15  # height in inches
+    padding: float = 0.11  # height in inches, above and below the lines of a row
     bold: float = 1.2  # width of a bold character relative to a regular one
 
 
+TITLES = _Titles()
 TABLE = _Table()
 
 
@@ -37,8 +58,8 @@ class LabelIssuesDisplay:
     """The rows whose given labels are most likely wrong.
 
     Use :meth:`from_issues` or :meth:`from_estimator`. The title of an image consists of
-    the given label, the predicted label and the quality, which is the probability of
-    the given label. Rows that are not images are drawn as a table.
+    the given label, the label that the model suggests, and the quality, which is the
+    probability of the given label. Rows that are not images are drawn as a table.
 
     Parameters
     ----------
@@ -86,12 +107,13 @@ class LabelIssuesDisplay:
         X,
         *,
         n_issues=24,
+        order="spread",
         image_shape=None,
         class_names=None,
         ax=None,
         **plot_params,
     ):
-        """Draw the rows with the lowest label quality.
+        """Draw the rows whose labels look most wrong.
 
         Parameters
         ----------
@@ -99,12 +121,19 @@ class LabelIssuesDisplay:
             The result of :func:`~sklearn_noisy.find_label_issues`, with the index 0 to
             n_samples - 1, or with the index of `X`. In the second case it may be a
             subset in any order.
-        X : array-like of shape (n_samples, ...), DataFrame or sparse matrix
+        X : array-like of shape (n_samples, ...), DataFrame, sparse matrix or Dataset
             The rows. They are images if `X` has more than two axes, ``(n, h, w)``,
             ``(n, h, w, channels)`` or ``(n, channels, h, w)`` with 1, 3 or 4
             channels, or if `image_shape` is given.
         n_issues : int, default=24
             Maximal number of rows to draw.
+        order : {"spread", "quality"}, default="spread"
+            Which rows are drawn. ``"spread"``: label issues before other rows, and of
+            these, the rows are spread over the pairs of given and suggested label.
+            First the worst row of every pair is taken, then the second worst of every
+            pair, and so on, in each round by their quality. ``"quality"``: the rows of
+            the lowest quality, even if all of them belong to one pair. In both cases,
+            the chosen rows are drawn in the order of their quality.
         image_shape : tuple of int, default=None
             Shape of each image, where the rows of `X` are flat: ``(h, w)``,
             ``(h, w, channels)`` or ``(channels, h, w)``.
@@ -122,37 +151,24 @@ class LabelIssuesDisplay:
         Raises
         ------
         ValueError
-            If the arguments do not fit each other, or the rows have the shape of
-            neither images nor a table.
+            If the arguments do not fit each other, `issues` has no row, or the rows
+            have the shape of neither images nor a table.
         TypeError
-            If `issues` is not a DataFrame.
+            If `issues` is not a DataFrame, or an argument is of another kind than
+            described.
         """
-        import pandas as pd
-
-        if not isinstance(issues, pd.DataFrame):
-            raise TypeError(
-                "issues must be the DataFrame that find_label_issues returns; got "
-                f"{type(issues).__name__}."
-            )
-        missing = [name for name in COLUMNS if name not in issues]
-        if missing:
-            raise ValueError(
-                f"issues must have the columns {', '.join(COLUMNS)}; it lacks "
-                f"{', '.join(missing)}."
-            )
-        check_scalar(n_issues, "n_issues", Integral, min_val=1)
-        if not hasattr(X, "shape"):
-            X = np.asarray(X)
+        check_issues(issues)
+        n_issues = check_integer(n_issues, "n_issues", min_val=1)
+        check_choice(order, "order", ORDERS)
         names = _check_class_names(class_names, issues)
-        positions = _positions(issues, X)
-        order = np.argsort(issues["label_quality"].to_numpy(), kind="stable")
-        worst = order[:n_issues]
-        rows = _rows(X, positions[worst], image_shape)
-        display = cls(issues.iloc[worst], rows, class_names=names)
+        positions = positions_in(X, issues)
+        chosen = choose(issues, n_issues, order)
+        rows = rows_at(X, positions[chosen], image_shape)
+        display = cls(issues.iloc[chosen], rows, class_names=names)
         return display.plot(ax=ax, **plot_params)
 
     @classmethod
-    def from_estimator(
+    def from_estimator(  # noqa: PLR0913
         cls,
         estimator,
         X,
@@ -160,12 +176,13 @@ class LabelIssuesDisplay:
         *,
         find_params=None,
         n_issues=24,
+        order="spread",
         image_shape=None,
         class_names=None,
         ax=None,
         **plot_params,
     ):
-        """Find label issues, and draw the rows with the lowest label quality.
+        """Find label issues, and draw the rows whose labels look most wrong.
 
         Parameters
         ----------
@@ -180,6 +197,8 @@ class LabelIssuesDisplay:
             ``{"cv": 3}``.
         n_issues : int, default=24
             Maximal number of rows to draw.
+        order : {"spread", "quality"}, default="spread"
+            Which rows are drawn; see :meth:`from_issues`.
         image_shape : tuple of int, default=None
             Shape of each image, where the rows of `X` are flat.
         class_names : dict of label to str or list of str, default=None
@@ -193,12 +212,13 @@ class LabelIssuesDisplay:
         LabelIssuesDisplay
         """
         issues = find_label_issues(estimator, X, y, **(find_params or {}))
-        if not _is_frame(X):
+        if not is_pandas(X):
             issues = issues.reset_index(drop=True)  # may be the index of y
         return cls.from_issues(
             issues,
             X,
             n_issues=n_issues,
+            order=order,
             image_shape=image_shape,
             class_names=class_names,
             ax=ax,
@@ -228,9 +248,9 @@ class LabelIssuesDisplay:
         ValueError
             If `ax` has a different number of axes than needed.
         """
-        check_scalar(n_columns, "n_columns", Integral, min_val=1)
-        check_scalar(max_features, "max_features", Integral, min_val=1)
-        if _is_frame(self.rows):
+        n_columns = check_integer(n_columns, "n_columns", min_val=1)
+        max_features = check_integer(max_features, "max_features", min_val=1)
+        if is_pandas(self.rows):
             self._draw_table(ax, max_features)
         else:
             self._draw_images(ax, cmap, n_columns)
@@ -238,88 +258,158 @@ class LabelIssuesDisplay:
         return self
 
     def _describe(self, issue):
-        """Given label, predicted label and quality as texts."""
+        """Given label, suggested label and quality as texts."""
         names = self.class_names or {}
         labels = issue["given_label"], issue["predicted_label"]
-        shown = [_shorten(names.get(label, label), TABLE.max_name) for label in labels]
+        shown = [
+            shorten(as_text(names.get(label, label)), TABLE.max_name)
+            for label in labels
+        ]
         quality = issue["label_quality"]
         low = quality < 0.001
         return [*shown, "< .001" if low else f"{quality:.3f}".removeprefix("0")]
 
+    def _titles(self, max_line):
+        """Title of each image; its labels are in one line if all of these fit."""
+        texts = [self._describe(issue) for _, issue in self.issues.iterrows()]
+        labels = [
+            (f"given {given},", f"suggested {other}") for given, other, _ in texts
+        ]
+        fit = max(len(" ".join(both)) for both in labels) <= max_line
+        between = " " if fit else "\n"
+        return [
+            f"{between.join(both)}\nquality {quality}"
+            for both, (_, _, quality) in zip(labels, texts, strict=True)
+        ]
+
     def _draw_images(self, ax, cmap, n_columns):
+        titles = self._titles(TITLES.max_line)
         height, width = self.rows.shape[1:3]
-        panel_size = (1.5, 0.56 + 1.25 * min(height / width, 1.5))
+        longest = max(len(line) for title in titles for line in title.split("\n"))
+        n_lines = titles[0].count("\n") + 1
+        panel_size = (
+            max(1.5, TITLES.character * (longest + 2)),
+            0.05 + TITLES.line * n_lines + 1.25 * min(height / width, 1.5),
+        )
         n_images = len(self.rows)
         self.ax_ = get_axes(ax, n_images, n_columns=n_columns, panel_size=panel_size)
+        size = TITLES.size
+        if ax is not None:
+            # Between axes is room for some characters more than above them.
+            width = 1.15 * min(size_of(axis)[0] for axis in self.ax_)
+            titles = self._titles(width / TITLES.character)
+            longest = max(len(line) for title in titles for line in title.split("\n"))
+            fitting = size * width / (TITLES.character * longest)
+            size = float(np.clip(fitting, 5.0, size))
         self.text_ = []
-        panels = zip(self.ax_, self.rows, self.issues.iterrows(), strict=True)
-        for axis, image, (_, issue) in panels:
+        for axis, image, title in zip(self.ax_, self.rows, titles, strict=True):
             axis.imshow(_displayable(image), cmap=cmap)
             axis.set(xticks=[], yticks=[])  # the frame shows where a white image ends
             # constrained_layout measures titles before images get their aspect ratio.
             # Anchored at the top, an image leaves its title in place.
             axis.set_anchor("N")
-            title = "given {}\npredicted {}\nquality {}".format(*self._describe(issue))
-            self.text_.append(axis.set_title(title, fontsize=8.5))
+            # A dollar sign in the name of a class does not begin a formula.
+            self.text_.append(axis.set_title(title, fontsize=size, parse_math=False))
+        if ax is not None:
+            make_room(self.ax_)
 
     def _draw_table(self, ax, max_features):
-        heads, cells = self._cells(max_features)
+        from matplotlib.table import Table
+
+        total = TABLE.total
+        if ax is not None:
+            (axis,) = get_axes(ax, 1)
+            total = min(total, size_of(axis)[0] / TABLE.least_character - TABLE.labels)
+        heads, cells, is_left = self._cells(max_features, total)
         widths = [
-            2 + max(TABLE.bold * max(map(len, head.split("\n"))), *map(len, column))
+            2 + max(TABLE.bold * _longest_line(head), *map(_longest_line, column))
             for head, column in zip(heads, zip(*cells, strict=True), strict=True)
         ]
-        size = (TABLE.character * sum(widths), TABLE.line * (len(cells) + 2))
-        self.ax_ = get_axes(ax, 1, panel_size=size)
-        self.ax_[0].set_axis_off()
-        table = self.ax_[0].table(
-            cells,
-            colLabels=heads,
-            colWidths=[width / sum(widths) for width in widths],
-            cellLoc="right",
-            bbox=[0, 0, 1, 1],
-        )
-        table.auto_set_font_size(False)
-        table.set_fontsize(9)
-        self.text_ = []
-        # Cells in the order of their lines and columns; line 0 holds the heads.
-        for (line, _), cell in sorted(table.get_celld().items()):
-            cell.visible_edges = "B"
-            cell.set_edgecolor("#BBBBBB")
-            if line == 0:
-                cell.set_text_props(weight="bold", ha="right")
-                cell.set_height(2 * cell.get_height())
-            else:
-                self.text_.append(cell.get_text())
-
-    def _cells(self, max_features):
-        """Heads of the columns, and the lines of the table, as texts."""
-        shown = self.rows.iloc[:, :max_features]
-        heads = ["row", "given", "predicted", "quality", *map(_shorten, shown.columns)]
-        features = shown.itertuples(index=False, name=None)
-        cells = [
-            [_shorten(index), *self._describe(issue), *map(_shorten, values)]
-            for (index, issue), values in zip(
-                self.issues.iterrows(), features, strict=True
-            )
+        heights = [
+            TABLE.padding + TABLE.line * max(cell.count("\n") + 1 for cell in line)
+            for line in [heads, *cells]
         ]
+        needed = np.array([TABLE.character * sum(widths), sum(heights)])
+        self.ax_ = get_axes(ax, 1, panel_size=tuple(needed))
+        size = TABLE.size
+        if ax is not None:
+            size *= min(1.0, *(size_of(self.ax_[0]) / needed))
+        self.ax_[0].set_axis_off()
+        table = Table(self.ax_[0], bbox=[0, 0, 1, 1])
+        table.auto_set_font_size(False)
+        self.text_ = []
+        for row, line in enumerate([heads, *cells]):
+            for column, text in enumerate(line):
+                cell = table.add_cell(
+                    row,
+                    column,
+                    width=widths[column],
+                    height=heights[row],
+                    text=text,
+                    loc="left" if is_left[column] else "right",
+                )
+                cell.visible_edges = "B"
+                cell.set_edgecolor("#BBBBBB")
+                cell.PAD = 1 / widths[column]  # one character
+                style = {"fontsize": size, "weight": "normal" if row else "bold"}
+                # A dollar sign in a text does not begin a formula.
+                cell.set_text_props(parse_math=False, **style)
+                if row:
+                    self.text_.append(cell.get_text())
+        self.ax_[0].add_table(table)
+        if ax is not None:
+            make_room(self.ax_)
+
+    def _cells(self, max_features, total):
+        """Heads, lines of the table, and whether a column is aligned to the left."""
+        shown = self.rows.iloc[:, :max_features]
+        labels = ["given_label", "predicted_label", "label_quality"]
+        columns = [
+            self.issues.index,
+            *(self.issues[name] for name in labels),
+            *(shown.iloc[:, k] for k in range(shown.shape[1])),
+        ]
+        is_left = [not any(map(is_number, column)) for column in columns]
+        is_left[1] |= self.class_names is not None
+        is_left[2] = is_left[1]
+        texts = [[as_text(value) for value in column] for column in columns[4:]]
+        limit = _text_width(texts, total)
+        texts = [
+            [wrap(text, limit, TABLE.max_lines) for text in column] for column in texts
+        ]
+        described = [self._describe(issue) for _, issue in self.issues.iterrows()]
+        index = [shorten(as_text(value), TABLE.max_index) for value in columns[0]]
+        columns = [index, *map(list, zip(*described, strict=True)), *texts]
+        heads = ["row", "given", "suggested", "quality", *map(_head, shown.columns)]
         n_more = self.rows.shape[1] - shown.shape[1]
         if n_more:
             heads.append(f"… {n_more} more")
-            cells = [[*line, ""] for line in cells]
-        return ["\n".join(textwrap.wrap(head, TABLE.max_head)) for head in heads], cells
+            columns.append([""] * len(index))
+            is_left.append(False)
+        heads = [
+            wrap(head, max(TABLE.head, *map(_longest_line, column)), TABLE.max_lines)
+            for head, column in zip(heads, columns, strict=True)
+        ]
+        return heads, list(zip(*columns, strict=True)), is_left
 
 
-def _is_frame(X):
-    """Whether `X` is a DataFrame or Series of pandas."""
-    return hasattr(X, "iloc")
+def _longest_line(text):
+    return max(map(len, text.split("\n")))
 
 
-def _shorten(value, max_length=TABLE.max_cell):
-    """A value as a short text in one line."""
-    if isinstance(value, (float, np.floating)):
-        return f"{value:.3g}"
-    text = " ".join(str(value).split())
-    return text if len(text) <= max_length else text[: max_length - 1] + "…"
+def _text_width(columns, total):
+    """Characters of the widest column, so that all columns have room in a line."""
+    longest = [max(map(len, column)) for column in columns]
+    least, most = TABLE.widths
+    for width in range(most, least, -1):
+        if sum(min(length, width) for length in longest) <= total:
+            return width
+    return least
+
+
+def _head(name):
+    """Name of a column; one of several levels is a tuple."""
+    return " ".join(map(as_text, name)) if isinstance(name, tuple) else as_text(name)
 
 
 def _displayable(image):
@@ -337,61 +427,11 @@ def _check_class_names(class_names, issues):
     """``{label: name}``, or None."""
     if class_names is None or isinstance(class_names, Mapping):
         return class_names
+    names = as_list(class_names, "class_names", of="names, or a dict of label to name")
     labels = np.unique(issues[["given_label", "predicted_label"]].to_numpy())
-    if len(class_names) != len(labels):
+    if len(names) != len(labels):
         raise ValueError(
             f"class_names must have a name for each of the {len(labels)} labels "
-            f"{labels.tolist()}, or be a dict; got {len(class_names)}."
+            f"{labels.tolist()}, or be a dict; got {len(names)}."
         )
-    return dict(zip(labels.tolist(), class_names, strict=True))
-
-
-def _positions(issues, X):
-    """Positions in `X` of the rows of `issues`."""
-    n_rows = X.shape[0]
-    has_index = _is_frame(X) and X.index.is_unique
-    if has_index and issues.index.isin(X.index).all():
-        return X.index.get_indexer(issues.index)
-    if len(issues) != n_rows:
-        raise ValueError(
-            f"issues must have a row for each of the {n_rows} rows of X; got "
-            f"{len(issues)}. Only with a DataFrame X can issues be a subset."
-        )
-    order = np.arange(n_rows)
-    if not np.array_equal(issues.index, order):
-        raise ValueError(
-            "issues must be in the order of X: its index must be that of X, or count "
-            "from 0. issues.sort_index() undoes a sort if the index was sorted; "
-            "issues.reset_index(drop=True) confirms that the order is right."
-        )
-    return order
-
-
-def _rows(X, positions, image_shape):
-    """Rows as images, channels last, or as a DataFrame."""
-    rows = X.iloc[positions] if _is_frame(X) else X[positions]
-    if sparse.issparse(rows):
-        rows = rows.toarray()
-    if image_shape is None and rows.ndim <= 2:
-        import pandas as pd
-
-        is_list = rows.ndim == 1 and not _is_frame(rows)
-        return pd.DataFrame({"X": rows} if is_list else rows)
-    images = np.asarray(rows)
-    if image_shape is not None:
-        if np.prod(image_shape) != np.prod(images.shape[1:]):
-            raise ValueError(
-                f"image_shape={tuple(image_shape)} does not fit the rows of X, which "
-                f"have shape {images.shape[1:]}."
-            )
-        images = images.reshape(len(images), *image_shape)
-    has_channels = images.ndim == 4
-    if has_channels and images.shape[3] not in CHANNELS and images.shape[1] in CHANNELS:
-        images = np.moveaxis(images, 1, 3)
-    if images.ndim != 3 and not (has_channels and images.shape[3] in CHANNELS):
-        raise ValueError(
-            "X must hold images of shape (h, w), (h, w, channels) or (channels, h, w) "
-            f"with 1, 3 or 4 channels, or be a table; got rows of shape "
-            f"{images.shape[1:]}."
-        )
-    return images[..., 0] if has_channels and images.shape[3] == 1 else images
+    return dict(zip(labels.tolist(), names, strict=True))

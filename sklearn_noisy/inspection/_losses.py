@@ -4,14 +4,22 @@ import copy
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 import torch
-from sklearn.utils import check_scalar
 
 from sklearn_noisy._estimators.robust_loss import RobustLossClassifier, loss_parameters
-from sklearn_noisy.inspection._style import GREY, INSIDE, get_axes, line_styles
+from sklearn_noisy._validation import check_choice, check_integer
+from sklearn_noisy.inspection._arguments import find_estimator
+from sklearn_noisy.inspection._style import (
+    GREY,
+    INSIDE,
+    font_size,
+    get_axes,
+    line_styles,
+    make_room,
+    size_of,
+)
 from sklearn_noisy.losses import LOSSES, make_loss
 
 
@@ -23,6 +31,7 @@ class _Curves:
     # Only slopes at probabilities from `low` to `high` must fit the gradient's axis.
     low: float = 0.1
     high: float = 0.9
+    narrow: float = 2.5  # inches of width below which labels have two lines
     n_names: int = 4  # with more losses, the legend is beside the panels
 
 
@@ -106,9 +115,10 @@ class LossDisplay:
             If a name is unknown, `losses` is empty, or a loss does not return one
             value per sample.
         TypeError
-            If an entry is not a loss, or a loss does not have a given parameter.
+            If an entry is not a loss, or a loss does not have a given parameter, or
+            `n_classes` is not an integer.
         """
-        check_scalar(n_classes, "n_classes", Integral, min_val=2)
+        n_classes = check_integer(n_classes, "n_classes", min_val=2)
         built = _named_losses(losses, n_classes)
         p = np.linspace(0, 1, CURVES.n_points + 2)[1:-1]
         curves = [_loss_and_gradient(loss, p, n_classes) for _, loss in built]
@@ -124,7 +134,8 @@ class LossDisplay:
         Parameters
         ----------
         estimator : RobustLossClassifier
-            Fitted or not.
+            Fitted or not. It may be the last step of a Pipeline, the best estimator of
+            a fitted search, or the ``clf`` of a CleanLearning.
         n_classes : int, default=None
             None takes the number of classes of a fitted classifier, or else 10.
         ax : two matplotlib Axes, default=None
@@ -138,16 +149,15 @@ class LossDisplay:
         Raises
         ------
         TypeError
-            If `estimator` is not a :class:`~sklearn_noisy.RobustLossClassifier`.
+            If `estimator` is, and holds, no
+            :class:`~sklearn_noisy.RobustLossClassifier`.
+        NotFittedError
+            If a search is not fitted.
         """
-        if not isinstance(estimator, RobustLossClassifier):
-            raise TypeError(
-                "estimator must be a RobustLossClassifier (the last step of a "
-                f"Pipeline); got {estimator!r}."
-            )
+        estimator = find_estimator(estimator, (RobustLossClassifier,))
         if n_classes is None:
             n_classes = len(getattr(estimator, "classes_", range(10)))
-        check_scalar(n_classes, "n_classes", Integral, min_val=2)
+        n_classes = check_integer(n_classes, "n_classes", min_val=2)
         given = estimator.get_params(deep=False).items()
         given = {
             k.removeprefix("loss__"): v for k, v in given if k.startswith("loss__")
@@ -180,11 +190,7 @@ class LossDisplay:
         ValueError
             If `ax` is not two axes, or `gradient` is none of the above.
         """
-        if gradient not in GRADIENTS:
-            raise ValueError(
-                f"gradient must be one of {', '.join(map(repr, GRADIENTS))}; got "
-                f"{gradient!r}."
-            )
+        check_choice(gradient, "gradient", GRADIENTS)
         p, slope = self.probability, self.gradient
         if gradient == "logit":
             slope = slope * p * (1 - p)
@@ -199,20 +205,33 @@ class LossDisplay:
                 self.lines_[-1] += axis.plot(p, curve, label=name, **style)
             label = f"untrained: 1/K = {untrained:.3g}"
             axis.axvline(untrained, color=GREY, linewidth=0.8, label=label)
-            axis.set(xlabel="probability $p_t$ of the given label", xlim=(0, 1))
-        axes[0].set_ylabel(r"loss  $\ell$")
-        axes[1].set_ylabel(GRADIENTS[gradient])
+            axis.set_xlim(0, 1)
+        size = self._name_axes(axes, GRADIENTS[gradient])
         axes[1].axhline(0, color=GREY, linewidth=0.8)
         if gradient == "probability":
             axes[1].set_ylim(*_limits(p, slope))
         self.figure_ = axes[0].figure
         self.ax_ = axes
         if inside:
-            axes[0].legend(**INSIDE)
+            axes[0].legend(fontsize=size, **INSIDE)
         else:
             entries = axes[0].get_legend_handles_labels()
             self.figure_.legend(*entries, loc="outside right upper", handlelength=3.2)
+        if ax is not None:
+            make_room(axes)
         return self
+
+    def _name_axes(self, axes, gradient):
+        """Write the labels of the axes; the font size that suits their width."""
+        width, _ = size_of(axes[0])
+        size = font_size(width)
+        for axis, label in zip(axes, (r"loss  $\ell$", gradient), strict=True):
+            between = " " if width >= CURVES.narrow else "\n"
+            axis.set_xlabel(
+                f"probability $p_t${between}of the given label", fontsize=size
+            )
+            axis.set_ylabel(label, fontsize=size)
+        return size
 
 
 def _limits(p, slope):

@@ -7,7 +7,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_noisy._estimators.noise_adapted import NoiseAdaptedClassifier
 from sklearn_noisy._estimators.noise_matrix import NoiseMatrixEstimator
-from sklearn_noisy.inspection._style import get_axes
+from sklearn_noisy._validation import check_flag
+from sklearn_noisy.inspection._arguments import as_list, find_estimator
+from sklearn_noisy.inspection._style import font_size, get_axes, make_room, size_of
+from sklearn_noisy.inspection._texts import as_text, shorten
 from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
 
@@ -20,15 +23,21 @@ class _Limits:
     # With more classes, values off the diagonal are so small that a linear colour
     # scale would show an empty matrix.
     linear: int = 25
+    name: int = 24  # characters of the name of a class
+    empty: float = 0.005  # values below are not written
+    font: tuple[float, float] = (5.0, 12.0)  # size of the values, in points
 
 
 LIMITS = _Limits()
+
+LAYOUT = "compressed"  # the cells are squares, so the aspect of the axes is fixed
 
 
 class NoiseMatrixDisplay:
     """Heatmap of ``Q[j, i] = P(given label j | true label i)``.
 
-    Use :meth:`from_estimator` or :meth:`from_matrix`.
+    Use :meth:`from_estimator` or :meth:`from_matrix`. Cells of less than .005 are
+    empty, and a line below the axes says so.
 
     Parameters
     ----------
@@ -45,7 +54,8 @@ class NoiseMatrixDisplay:
     figure_ : matplotlib Figure
     ax_ : matplotlib Axes, or ndarray of two with a `true_matrix`
     text_ : list of matplotlib Text
-        Values in the cells.
+        Values in the cells row by row, with an empty text for an empty cell. There are
+        none if the values are not written.
     """
 
     def __init__(
@@ -63,7 +73,8 @@ class NoiseMatrixDisplay:
         Parameters
         ----------
         estimator : NoiseAdaptedClassifier or NoiseMatrixEstimator
-            Fitted.
+            Fitted. It may be the last step of a Pipeline, the best estimator of a
+            search, or the ``clf`` of a CleanLearning.
         true_matrix : array-like of shape (n_classes, n_classes), default=None
             Drawn to the left of the estimate.
         ax : matplotlib Axes, or two with a `true_matrix`, default=None
@@ -77,16 +88,15 @@ class NoiseMatrixDisplay:
         Raises
         ------
         TypeError
-            If `estimator` is of a class without a noise matrix.
+            If `estimator` is, and holds, no estimator with a noise matrix.
         NotFittedError
             If `estimator` is not fitted.
         """
-        if not isinstance(estimator, (NoiseAdaptedClassifier, NoiseMatrixEstimator)):
-            raise TypeError(
-                "estimator must be a NoiseAdaptedClassifier or a NoiseMatrixEstimator "
-                "(the last step of a Pipeline, the best_estimator_ of a search); got "
-                f"{type(estimator).__name__}. from_matrix draws any noise matrix."
-            )
+        estimator = find_estimator(
+            estimator,
+            (NoiseAdaptedClassifier, NoiseMatrixEstimator),
+            hint="from_matrix draws any noise matrix.",
+        )
         check_is_fitted(estimator, "noise_matrix_")
         if true_matrix is not None:
             true_matrix = in_class_order(true_matrix, estimator.classes_, "true_matrix")
@@ -126,8 +136,15 @@ class NoiseMatrixDisplay:
         Returns
         -------
         NoiseMatrixDisplay
+
+        Raises
+        ------
+        ValueError
+            If a matrix is no noise matrix, or the arguments do not fit each other.
+        TypeError
+            If `display_labels` is not a list of names.
         """
-        if hasattr(noise_matrix, "loc"):
+        if hasattr(noise_matrix, "loc") and hasattr(noise_matrix, "columns"):
             names = np.asarray(noise_matrix.columns)
             noise_matrix = in_class_order(noise_matrix, names)
             if true_matrix is not None:
@@ -136,12 +153,16 @@ class NoiseMatrixDisplay:
         Q = check_noise_matrix(noise_matrix)
         n_classes = len(Q)
         if true_matrix is not None:
-            true_matrix = check_noise_matrix(true_matrix, n_classes=n_classes)
-        if display_labels is not None and len(display_labels) != n_classes:
-            raise ValueError(
-                f"display_labels must name {n_classes} classes; got "
-                f"{len(display_labels)}."
+            true_matrix = check_noise_matrix(
+                true_matrix, n_classes=n_classes, name="true_matrix"
             )
+        if display_labels is not None:
+            display_labels = as_list(display_labels, "display_labels", of="names")
+            if len(display_labels) != n_classes:
+                raise ValueError(
+                    f"display_labels must name {n_classes} classes; got "
+                    f"{len(display_labels)}."
+                )
         if interval is not None and np.shape(interval) != (2, n_classes, n_classes):
             raise ValueError(
                 f"interval must have shape {(2, n_classes, n_classes)}; got "
@@ -163,34 +184,48 @@ class NoiseMatrixDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, or two with a `true_matrix`, default=None
-            None creates a figure whose size depends on the number of classes.
+            None creates a figure whose size depends on the number of classes. If the
+            names of the classes do not fit into the figure of given axes, and it has no
+            layout engine, its axes are moved once so that they do.
         cmap : str or matplotlib Colormap, default="viridis"
         include_values : bool, default=None
             Whether to write the values into the cells. None writes them for up to 12
-            classes.
+            classes if the cells are large enough.
         colorbar : bool, default=True
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If `ax` has a different number of axes than needed.
+        TypeError
+            If `include_values` or `colorbar` is not a boolean.
         """
         from matplotlib.colors import PowerNorm
 
+        if include_values is not None:
+            include_values = check_flag(include_values, "include_values")
+        colorbar = check_flag(colorbar, "colorbar")
         panels = [("estimated", self.noise_matrix, self.interval)]
         if self.true_matrix is not None:
             panels.insert(0, ("true", self.true_matrix, None))
         n_classes = len(self.noise_matrix)
         side = 5.0 if n_classes <= 6 else min(9.0, 3.0 + 0.55 * n_classes)
-        axes = get_axes(ax, len(panels), panel_size=(side, side), extra_width=0.8)
-        if include_values is None:
-            include_values = n_classes <= LIMITS.values
+        axes = get_axes(
+            ax,
+            len(panels),
+            panel_size=(side, side),
+            extra_width=0.8,
+            layout=LAYOUT,
+        )
         top = max(float(matrix.max()) for _, matrix, _ in panels)
         norm = PowerNorm(1 if n_classes <= LIMITS.linear else 0.5, vmin=0, vmax=top)
-        self.text_ = []
-        for axis, (title, matrix, interval) in zip(axes, panels, strict=True):
-            image = axis.imshow(matrix, cmap=cmap, norm=norm)
-            if include_values:
-                self._write(axis, image, matrix, interval)
+        images = []
+        for axis, (title, matrix, _) in zip(axes, panels, strict=True):
+            images.append(axis.imshow(matrix, cmap=cmap, norm=norm))
             self._name(axis)
             if len(panels) > 1:
                 axis.set_title(title)
@@ -198,30 +233,69 @@ class NoiseMatrixDisplay:
         self.ax_ = axes[0] if len(panels) == 1 else axes
         if colorbar:
             self.figure_.colorbar(
-                image, ax=list(axes), shrink=0.8, label="P(given | true)"
+                images[-1], ax=list(axes), shrink=0.8, label="P(given | true)"
             )
+        if ax is not None:
+            make_room(axes, LAYOUT)
+        self.text_ = []
+        for image, (_, matrix, interval) in zip(images, panels, strict=True):
+            texts = _values(matrix, interval)
+            size = _value_size(image, texts)
+            fits = n_classes <= LIMITS.values and size >= LIMITS.font[0]
+            if fits if include_values is None else include_values:
+                self._write(image, texts, max(size, LIMITS.font[0]))
+        if ax is not None:
+            make_room(axes, LAYOUT)  # for the line about empty cells, too
         return self
 
-    def _write(self, axis, image, matrix, interval):
-        size = max(6.0, 12.0 - 0.35 * len(matrix)) * (1 if interval is None else 0.95)
-        for (j, i), value in np.ndenumerate(matrix):
-            bounds = [] if interval is None else interval[:, j, i]
-            text, *bounds = (f"{v:.2f}".removeprefix("0") for v in (value, *bounds))
-            if bounds:
-                text += "\n" + "–".join(bounds)
-            red, green, blue, _ = image.cmap(image.norm(value))
+    def _write(self, image, texts, size):
+        """Write texts into the cells, and below the axes what an empty cell means."""
+        matrix, axis = image.get_array(), image.axes
+        for (j, i), text in np.ndenumerate(texts):
+            red, green, blue, _ = image.cmap(image.norm(matrix[j, i]))
             # Luma of ITU-R BT.601.
             is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
             color = "white" if is_dark else "black"
             style = {"ha": "center", "va": "center", "color": color, "fontsize": size}
             self.text_.append(axis.text(i, j, text, **style))
+        if not texts.all():
+            note = f"empty cells: below {LIMITS.empty}".replace("0.", ".")
+            axis.set_xlabel(f"true label\n({note})")
 
     def _name(self, axis):
         n_classes = len(self.noise_matrix)
         names = range(n_classes) if self.display_labels is None else self.display_labels
-        shown = np.arange(0, n_classes, -(-n_classes // LIMITS.names))
-        labels = [str(list(names)[k]) for k in shown]
+        names = [shorten(as_text(name), LIMITS.name) for name in names]
+        width, height = size_of(axis)
+        size = font_size(width)
+        # A line of text takes about 1.5 times its size of 1/72 inch.
+        most = min(LIMITS.names, max(1, int(min(width, height) * 72 / (1.5 * size))))
+        shown = np.arange(0, n_classes, -(-n_classes // most))
+        labels = [names[k] for k in shown]
         rotation = 90 if max(map(len, labels)) > 2 else 0
-        axis.set_xticks(shown, labels, rotation=rotation)
-        axis.set_yticks(shown, labels)
-        axis.set(xlabel="true label", ylabel="given label")
+        # A dollar sign in the name of a class does not begin a formula.
+        style = {"fontsize": size, "parse_math": False}
+        axis.set_xticks(shown, labels, rotation=rotation, **style)
+        axis.set_yticks(shown, labels, **style)
+        axis.set_xlabel("true label", fontsize=size)
+        axis.set_ylabel("given label", fontsize=size)
+
+
+def _values(matrix, interval):
+    """Texts of the cells, of the shape of the matrix; small values have none."""
+    texts = np.empty(matrix.shape, dtype=object)
+    for cell, value in np.ndenumerate(matrix):
+        bounds = [] if interval is None else interval[(slice(None), *cell)]
+        largest = max(value, *bounds, value)
+        parts = [f"{v:.2f}".removeprefix("0") for v in (value, *bounds)]
+        text = "\n".join([parts[0], "–".join(parts[1:])]).rstrip("\n")
+        texts[cell] = text if largest >= LIMITS.empty else ""
+    return texts
+
+
+def _value_size(image, texts):
+    """Font size in points with which the longest text fits into a cell."""
+    longest = max(max(map(len, text.split("\n"))) for text in texts.ravel())
+    cell = min(size_of(image.axes)) / len(texts) * 72
+    # A digit is 0.64 times as wide as the font is high.
+    return min(0.85 * cell / (0.64 * max(longest, 1)), LIMITS.font[1])

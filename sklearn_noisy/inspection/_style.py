@@ -29,7 +29,15 @@ def line_styles(n_lines, widths=(1.8, 1.8)):
     ]
 
 
-def get_axes(ax, n_axes, *, n_columns=None, panel_size=(5.0, 3.8), extra_width=0.0):
+def get_axes(
+    ax,
+    n_axes,
+    *,
+    n_columns=None,
+    panel_size=(5.0, 3.8),
+    extra_width=0.0,
+    layout="constrained",
+):
     """The given axes, or those of a new figure.
 
     Parameters
@@ -42,6 +50,9 @@ def get_axes(ax, n_axes, *, n_columns=None, panel_size=(5.0, 3.8), extra_width=0
         Width and height of one of the new axes, in inches.
     extra_width : float, default=0.0
         Additional width of a new figure, in inches.
+    layout : {"constrained", "compressed"}, default="constrained"
+        Layout of a new figure. The compressed one has no room for wide titles. The
+        constrained one cuts off labels of axes whose aspect is fixed.
 
     Returns
     -------
@@ -51,21 +62,84 @@ def get_axes(ax, n_axes, *, n_columns=None, panel_size=(5.0, 3.8), extra_width=0
     ------
     ValueError
         If the number of given axes is not `n_axes`.
+    TypeError
+        If `ax` holds something else than Axes.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
 
     if ax is not None:
         axes = np.ravel(np.asarray(ax, dtype=object))
         if len(axes) != n_axes:
             raise ValueError(f"ax must be {n_axes} matplotlib Axes; got {len(axes)}.")
+        for axis in axes:
+            if not isinstance(axis, Axes):
+                raise TypeError(f"ax must be matplotlib Axes; got {axis!r}.")
         return axes
     n_columns = n_axes if n_columns is None else min(n_columns, n_axes)
     n_lines = -(-n_axes // n_columns)
     width, height = panel_size
     size = (n_columns * width + extra_width, n_lines * height)
     figure, axes = plt.subplots(
-        n_lines, n_columns, figsize=size, layout="constrained", squeeze=False
+        n_lines, n_columns, figsize=size, layout=layout, squeeze=False
     )
     for unused in axes.flat[n_axes:]:
         figure.delaxes(unused)
     return axes.ravel()[:n_axes]
+
+
+def make_room(axes, layout="constrained"):
+    """Move the axes of a figure apart if texts do not fit.
+
+    Axes that a user gave can be in a figure without a layout engine, whose margins are
+    too small for long names. Such a figure is laid out once. A figure whose texts fit,
+    and one that has a layout engine, stay as they are.
+
+    Parameters
+    ----------
+    axes : iterable of matplotlib Axes
+    layout : {"constrained", "compressed"}, default="constrained"
+        See :func:`get_axes`.
+    """
+    for figure in dict.fromkeys(axis.figure.figure for axis in axes):
+        if figure.get_layout_engine() is None and not _fits(axes, figure):
+            figure.set_layout_engine(layout)
+            figure.draw_without_rendering()
+            figure.set_layout_engine(None)
+
+
+def _fits(axes, figure):
+    """Whether the texts around axes are inside the figure and outside other axes."""
+    figure.draw_without_rendering()
+    page = figure.bbox.padded(1)
+    boxes = {
+        axis: axis.get_tightbbox(for_layout_only=True)
+        for axis in figure.axes
+        if axis.get_visible()
+    }
+    for axis in axes:
+        box = boxes.get(axis)
+        if box is None:
+            continue
+        if not (page.contains(*box.min) and page.contains(*box.max)):
+            return False
+        for other, other_box in boxes.items():
+            # Twins and insets are inside other axes on purpose.
+            is_apart = other is not axis and not axis.bbox.overlaps(other.bbox)
+            if is_apart and other_box is not None and box.overlaps(other_box):
+                return False
+    return True
+
+
+def size_of(axis):
+    """Width and height of drawn axes, in inches."""
+    axis.figure.figure.draw_without_rendering()
+    box = axis.get_window_extent()
+    return box.width / axis.figure.dpi, box.height / axis.figure.dpi
+
+
+def font_size(width, *, least=5.5):
+    """Font size in points for axes of a width in inches, at most matplotlib's."""
+    from matplotlib import rcParams
+
+    return float(np.clip(2.8 * width, least, max(least, rcParams["font.size"])))

@@ -1,10 +1,30 @@
 """Losses, accuracies and the noise matrix by epoch."""
 
+import textwrap
+
 import numpy as np
+from scipy.optimize import nnls
+from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
-from sklearn_noisy.inspection._style import GREY, INSIDE, get_axes, line_styles
+from sklearn_noisy._estimators.noise_adapted import NoiseAdaptedClassifier
+from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
+from sklearn_noisy._validation import (
+    check_real,
+    class_weights,
+    label_array,
+    label_codes,
+)
+from sklearn_noisy.inspection._arguments import find_estimator
+from sklearn_noisy.inspection._style import (
+    GREY,
+    INSIDE,
+    font_size,
+    get_axes,
+    line_styles,
+    make_room,
+    size_of,
+)
 from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
 LOSSES = ("train_loss", "valid_loss")
@@ -21,8 +41,12 @@ MAX_DOTS = 40
 WARM_UP = {"color": "#E3E3E3", "linewidth": 0}
 SWITCH = {"color": GREY, "linewidth": 1.0}
 NEW_NET = {"color": "black", "linestyle": ":"}
+PERFECT = {"color": "#009E73", "linestyle": (0, (6, 1.5)), "linewidth": 1.4}
 KEPT = {"color": "black", "linestyle": "--", "linewidth": 1.0}
 STAR = {"color": "k", "marker": "*", "markersize": 11, "linestyle": "", "zorder": 3}
+
+# Width of a character of the title relative to the size of the font.
+CHARACTER = 0.6
 
 # A legend to the right of the axes.
 BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "frameon": False}
@@ -34,6 +58,11 @@ class TrainingDisplay:
     Use :meth:`from_estimator`. A dashed line marks the epoch whose weights were kept.
     Grey epochs were trained with cross-entropy, before the robust loss was used or
     after the net had lost a class. Dotted lines mark the first epoch of another net.
+
+    If many given labels are wrong, even a model that predicts every true label agrees
+    with few of them. A green line marks its accuracy on given labels, where the noise
+    is known. The accuracy on validation rows is measured with given labels, so that
+    training cannot be expected to raise it above this line.
 
     Parameters
     ----------
@@ -48,6 +77,10 @@ class TrainingDisplay:
         Distance of the noise matrix from the reference, by epoch.
     matrix_reference : {"last", "true"}, default="last"
         Reference of `matrix_error`: the final matrix or the true one.
+    perfect_agreement : float, default=None
+        Fraction of the given labels with which a perfect model would agree.
+    estimator_name : str, default=None
+        Name in the title; None draws no title.
 
     Attributes
     ----------
@@ -56,7 +89,8 @@ class TrainingDisplay:
         The loss, the accuracy and the noise matrix; the last two only if available.
     lines_ : dict of str to matplotlib Line2D
         Lines by column of the history; ``"matrix"`` is the distance of the noise
-        matrix. NaN separates the values of one net from those of the next.
+        matrix, and ``"perfect_agreement"`` the line of a perfect model. NaN separates
+        the values of one net from those of the next.
     switch_epoch_ : int or None
         First epoch of the robust loss; None if it is the first epoch, or there is none.
     """
@@ -69,16 +103,31 @@ class TrainingDisplay:
         score=None,
         matrix_error=None,
         matrix_reference="last",
+        perfect_agreement=None,
+        estimator_name=None,
     ):
         self.history = history
         self.kept_epoch = kept_epoch
         self.score = score
         self.matrix_error = matrix_error
         self.matrix_reference = matrix_reference
+        self.perfect_agreement = perfect_agreement
+        self.estimator_name = estimator_name
 
     @classmethod
-    def from_estimator(
-        cls, estimator, X=None, y=None, *, true_matrix=None, ax=None, **plot_params
+    def from_estimator(  # noqa: PLR0913
+        cls,
+        estimator,
+        X=None,
+        y=None,
+        *,
+        true_matrix=None,
+        noise_rate=None,
+        noise_matrix=None,
+        y_given=None,
+        name=None,
+        ax=None,
+        **plot_params,
     ):
         r"""Draw the training of a fitted classifier.
 
@@ -88,7 +137,9 @@ class TrainingDisplay:
         Parameters
         ----------
         estimator : RobustLossClassifier or NoiseAdaptedClassifier
-            Fitted.
+            Fitted. It may be the last step of a Pipeline, the best estimator of a
+            search, or the ``clf`` of a CleanLearning. The other steps of a Pipeline
+            transform `X`.
         X : array-like of shape (n_samples, ...), default=None
             Rows to score the fitted classifier on; the score is drawn as a star at the
             epoch that was kept.
@@ -99,6 +150,25 @@ class TrainingDisplay:
             Reference of the distance of the noise matrix,
             :math:`\sum_{ji} |Q_{ji} - \hat Q_{ji}| / K`. None takes the final noise
             matrix.
+        noise_rate : float in [0, 1], default=None
+            Fraction of the given labels of the validation rows that are wrong. It
+            determines the line of a perfect model, ``1 - noise_rate``, and replaces
+            `noise_matrix`.
+        noise_matrix : array-like or DataFrame of shape (n_classes, n_classes), \
+                default=None
+            ``Q[j, i] = P(given label j | true label i)``, which determines the line of
+            a perfect model, :math:`\sum_i \pi_i Q_{ii}` with the frequencies
+            :math:`\pi` of the true labels. It holds for noisy rows; the labels of
+            clean validation rows are right. None takes `true_matrix` or, without one,
+            the matrix of a :class:`~sklearn_noisy.NoiseAdaptedClassifier`
+            (bottom-up or backward) with held-out validation rows. Otherwise, no line
+            is drawn.
+        y_given : array-like of shape (n_samples,), default=None
+            Given labels of the training rows. Their frequencies and the noise matrix
+            determine those of the true labels. None takes all true labels for equally
+            frequent.
+        name : str, default=None
+            Name of the estimator in the title. None takes that of its class.
         ax : array-like of matplotlib Axes, default=None
         **plot_params
             For :meth:`plot`.
@@ -110,29 +180,37 @@ class TrainingDisplay:
         Raises
         ------
         TypeError
-            If `estimator` is not a classifier of this package.
+            If `estimator` is, and holds, no classifier of this package, or `noise_rate`
+            is not a number.
         NotFittedError
             If `estimator` is not fitted.
         ValueError
-            If only one of `X` and `y` is given, or if `true_matrix` is given and the
-            classifier has no noise matrix.
+            If only one of `X` and `y` is given; if `true_matrix` is given and the
+            classifier has no noise matrix; if `noise_rate` or a matrix is out of its
+            range; if `y_given` is given where the line of a perfect model does not
+            depend on it, or holds a label that is not among the classes.
         """
-        if not isinstance(estimator, BaseNoisyLabelClassifier):
-            raise TypeError(
-                "estimator must be a RobustLossClassifier or a "
-                "NoiseAdaptedClassifier (the last step of a Pipeline); got "
-                f"{estimator!r}."
-            )
-        check_is_fitted(estimator, "net_")
+        inner = find_estimator(
+            estimator, (RobustLossClassifier, NoiseAdaptedClassifier)
+        )
+        check_is_fitted(inner, "net_")
         if (X is None) != (y is None):
             missing = "X" if X is None else "y"
             raise ValueError(f"X and y belong together; {missing} is None.")
+        matrix_error = _matrix_error(inner, true_matrix)
+        if noise_matrix is None and noise_rate is None:
+            noise_matrix = _known_matrix(inner, true_matrix)
         display = cls(
-            [dict(row) for row in estimator.history_],
-            kept_epoch=_kept_epoch(estimator),
-            score=None if X is None else estimator.score(X, y),
-            matrix_error=_matrix_error(estimator, true_matrix),
+            [dict(row) for row in inner.history_],
+            kept_epoch=_kept_epoch(inner),
+            # The score of a search may be something else than the accuracy.
+            score=None if X is None else accuracy_score(y, estimator.predict(X)),
+            matrix_error=matrix_error,
             matrix_reference="last" if true_matrix is None else "true",
+            perfect_agreement=_perfect_agreement(
+                inner, noise_rate, noise_matrix, y_given
+            ),
+            estimator_name=type(inner).__name__ if name is None else name,
         )
         return display.plot(ax=ax, **plot_params)
 
@@ -154,7 +232,8 @@ class TrainingDisplay:
             If `ax` has a different number of axes than ``ax_``.
         """
         accuracies = self._columns(lambda name: name.endswith("_acc"))
-        has_accuracy = bool(accuracies) or self.score is not None
+        given = (self.score, self.perfect_agreement)
+        has_accuracy = bool(accuracies) or any(value is not None for value in given)
         n_axes = 1 + has_accuracy + (self.matrix_error is not None)
         # One column, so that an epoch has the same position in all axes.
         axes = get_axes(ax, n_axes, n_columns=1, panel_size=(8.6, 2.6))
@@ -165,6 +244,8 @@ class TrainingDisplay:
             if self.score is not None:
                 label = "kept net on X, y"
                 axes[1].plot(self.kept_epoch, self.score, **STAR, label=label)
+            if self.perfect_agreement is not None:
+                self._draw_perfect(axes[1])
         if self.matrix_error is not None:
             self._draw_matrix(axes[-1])
         self.switch_epoch_ = self._switch_epoch()
@@ -172,7 +253,13 @@ class TrainingDisplay:
             self._mark(axis, names=axis is axes[0])
         for axis in axes:
             axis.xaxis.get_major_locator().set_params(integer=True)
-            axis.legend(handlelength=2.6, **(BESIDE if ax is None else INSIDE))
+            size = font_size(size_of(axis)[0])
+            place = BESIDE if ax is None else INSIDE
+            axis.legend(handlelength=2.6, fontsize=size, **place)
+        if self.estimator_name is not None:
+            self._draw_title(axes[0])
+        if ax is not None:
+            make_room(axes)
         self.figure_ = axes[0].figure
         self.ax_ = axes
         return self
@@ -201,6 +288,23 @@ class TrainingDisplay:
                 **style,
             )
         axis.set(xlabel="epoch", ylabel=label)
+
+    def _draw_perfect(self, axis):
+        label = (
+            "a perfect model would agree\n"
+            f"with {self.perfect_agreement:.0%} of the given labels"
+        ).replace("%", " %")
+        self.lines_["perfect_agreement"] = axis.axhline(
+            self.perfect_agreement, **PERFECT, label=label
+        )
+
+    def _draw_title(self, axis):
+        """The title in as many lines as the width of the axes demands."""
+        width = size_of(axis)[0]
+        size = font_size(width)
+        n_characters = max(12, int(width * 72 / (CHARACTER * size)))
+        title = textwrap.fill(f"Training of {self.estimator_name}", n_characters)
+        axis.set_title(title, loc="left", fontsize=size, parse_math=False)
 
     def _draw_matrix(self, axis):
         label = {
@@ -277,5 +381,53 @@ def _matrix_error(estimator, true_matrix):
         if path is None:
             path = estimator.noise_matrix_[np.newaxis]
         matrix = in_class_order(true_matrix, estimator.classes_, "true_matrix")
-        reference = check_noise_matrix(matrix, n_classes=path.shape[1])
+        reference = check_noise_matrix(
+            matrix, n_classes=path.shape[1], name="true_matrix"
+        )
     return np.abs(path - reference).sum(axis=(1, 2)) / path.shape[1]
+
+
+def _known_matrix(estimator, true_matrix):
+    """The noise matrix that a perfect model's accuracy follows from, or None."""
+    if true_matrix is not None:
+        return true_matrix
+    # The matrix of the top-down model converts labels, and says nothing of their noise.
+    says_nothing = getattr(estimator, "noise_model", "top_down") == "top_down"
+    is_validated = any("valid_acc" in row for row in estimator.history_)
+    return None if says_nothing or not is_validated else estimator.noise_matrix_
+
+
+def _perfect_agreement(estimator, noise_rate, noise_matrix, y_given):
+    """Expected accuracy, on given labels, of a model that predicts true labels.
+
+    Let the model be right in every row. A row of the true class i, with the weight w_j
+    of its given label j, then counts as correct only if j = i. The weighted accuracy is
+    Σ_i π_i Q_ii w_i / Σ_ij π_i Q_ji w_j.
+    """
+    if noise_rate is not None:
+        if noise_matrix is not None or y_given is not None:
+            other = "y_given" if noise_matrix is None else "noise_matrix"
+            raise ValueError(f"noise_rate replaces {other}; give only one of them.")
+        return 1.0 - check_real(noise_rate, "noise_rate", min_val=0, max_val=1)
+    if noise_matrix is None:
+        if y_given is not None:
+            raise ValueError(
+                "y_given is only used with a noise matrix; give noise_matrix, too."
+            )
+        return None
+    classes = estimator.classes_
+    matrix = in_class_order(noise_matrix, classes)
+    Q = check_noise_matrix(matrix, n_classes=len(classes))
+    prior = np.full(len(classes), 1 / len(classes))
+    if y_given is not None:
+        labels = label_array(y_given, "y_given")
+        outside = getattr(estimator, "outside_label", None)
+        if outside is not None:
+            labels = labels[labels != outside]
+        codes = label_codes(labels, classes, "y_given")
+        prior, _ = nnls(Q, np.bincount(codes, minlength=len(classes)) / len(codes))
+        prior /= prior.sum()
+    weight = class_weights(
+        estimator.class_weight, np.arange(len(classes)), classes, Q @ prior
+    )
+    return float(weight * Q.diagonal() @ prior / (weight @ Q @ prior))

@@ -156,9 +156,8 @@ def in_class_order(matrix: Any, classes: np.ndarray, name: str = "noise_matrix")
     ValueError
         If a DataFrame has other classes.
     """
-    if not hasattr(
-        matrix, "loc"
-    ):  # an array, or a polars DataFrame, which has no index
+    # A polars DataFrame has no index, and a Series, which is no matrix, no columns.
+    if not (hasattr(matrix, "loc") and hasattr(matrix, "columns")):
         return matrix
     for axis, labels in (("columns", matrix.columns), ("index", matrix.index)):
         if {*labels} != {*classes.tolist()}:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import sparse
 from sklearn.datasets import load_digits, load_wine
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -154,7 +155,7 @@ def test_axes_of_ones_own_for_losses():
             ValueError,
             r"CrossEntropyLoss returned ()",
         ),
-        ({"losses": "focal", "n_classes": 1}, ValueError, "n_classes == 1"),
+        ({"losses": "focal", "n_classes": 1}, ValueError, ">= 2, got 1"),
         ({"losses": "focal", "gradient": "z"}, ValueError, "'probability', 'logit'"),
         ({"losses": "focal", "ax": [None]}, ValueError, "ax must be 2 .* got 1"),
     ],
@@ -319,7 +320,7 @@ def test_training_without_validation_rows_or_a_path(rows):
 
 def test_what_has_no_training_to_show(robust):
     with pytest.raises(TypeError, match="last step of a Pipeline"):
-        TrainingDisplay.from_estimator(make_pipeline(robust))
+        TrainingDisplay.from_estimator(make_pipeline(GaussianNB()))
     with pytest.raises(ValueError, match="not fitted yet"):
         TrainingDisplay.from_estimator(RobustLossClassifier())
     with pytest.raises(ValueError, match="X and y belong together; y is None"):
@@ -348,16 +349,18 @@ def as_drawn(display):
 
 def test_the_worst_images_in_order(issues):
     X, found = issues
-    display = LabelIssuesDisplay.from_issues(found, X, n_issues=7, image_shape=(8, 8))
+    display = LabelIssuesDisplay.from_issues(
+        found, X, n_issues=7, image_shape=(8, 8), order="quality"
+    )
     worst = found.sort_values("label_quality", kind="stable").head(7)
     pd.testing.assert_frame_equal(display.issues, worst)
     np.testing.assert_array_equal(
         as_drawn(display), X[worst.index.to_numpy()].reshape(-1, 8, 8)
     )
     for text, (_, issue) in zip(display.text_, worst.iterrows(), strict=True):
-        given, predicted, quality = text.get_text().splitlines()
-        assert given == f"given {issue['given_label']}"
-        assert predicted == f"predicted {issue['predicted_label']}"
+        labels, quality = text.get_text().splitlines()
+        given, suggested = issue["given_label"], issue["predicted_label"]
+        assert labels == f"given {given}, suggested {suggested}"
         assert quality.startswith("quality")
     assert len(display.ax_) == 7
     assert len(LabelIssuesDisplay.from_issues(found, X, image_shape=(8, 8)).ax_) == 24
@@ -404,6 +407,7 @@ def test_a_table_of_what_is_no_image():
         y_given,
         find_params={"cv": 3},
         n_issues=5,
+        order="quality",
         class_names=["red", "white", "a name that does not fit"],
         max_features=2,
     )
@@ -419,7 +423,7 @@ def test_a_table_of_what_is_no_image():
     assert len(drawn[0]) == 4 + 2 + 1  # the last says how many more there are
     # The rows of a DataFrame are found by their index, whatever is left of them.
     flagged = found[found["is_label_issue"]].sort_values("label_quality")
-    again = LabelIssuesDisplay.from_issues(flagged, X, n_issues=3)
+    again = LabelIssuesDisplay.from_issues(flagged, X, n_issues=3, order="quality")
     assert list(again.rows.index) == list(flagged.index[:3])
     pd.testing.assert_frame_equal(again.rows, X.loc[flagged.index[:3]])
 
@@ -442,7 +446,7 @@ def test_texts_make_a_table_of_one_column(issues):
             ValueError,
             "in the order of X",
         ),
-        (lambda f, X: (f, X, {"n_issues": 0}), ValueError, "n_issues == 0"),
+        (lambda f, X: (f, X, {"n_issues": 0}), ValueError, "n_issues must .* got 0"),
         (lambda f, X: (f, X, {"image_shape": (9, 9)}), ValueError, r"shape \(64,\)"),
         (lambda f, X: (f, X.reshape(-1, 4, 4, 4, 1), {}), ValueError, "hold images"),
         (lambda f, X: (f, X.reshape(-1, 2, 4, 8), {}), ValueError, r"\(2, 4, 8\)"),
@@ -557,6 +561,8 @@ def test_issues_whose_order_is_not_told_are_refused(issues):
 
 
 def test_what_has_no_noise_matrix_is_told():
-    for estimator in (make_pipeline(NoiseAdaptedClassifier()), RobustLossClassifier()):
+    for estimator in (make_pipeline(RobustLossClassifier()), RobustLossClassifier()):
         with pytest.raises(TypeError, match="last step of a Pipeline"):
             NoiseMatrixDisplay.from_estimator(estimator)
+    with pytest.raises(NotFittedError):
+        NoiseMatrixDisplay.from_estimator(make_pipeline(NoiseAdaptedClassifier()))
