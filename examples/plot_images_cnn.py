@@ -106,16 +106,18 @@ for loss in ("cross_entropy", "blurry"):
 # Cross-entropy learns the wrong labels by heart: its accuracy falls while its loss
 # still does.
 
-training = TrainingDisplay.from_estimator(models["cross_entropy"])
-training.figure_.suptitle("cross-entropy")
+training = TrainingDisplay.from_estimator(
+    models["cross_entropy"], name="the network with cross-entropy"
+)
 training.figure_.savefig(args.output / "images_cnn_cross_entropy.png", dpi=100)
 
 # %%
 # The blurry loss takes over when the network knows every class; grey epochs are
 # cross-entropy.
 
-training = TrainingDisplay.from_estimator(models["blurry"])
-training.figure_.suptitle("blurry")
+training = TrainingDisplay.from_estimator(
+    models["blurry"], name="the network with the blurry loss"
+)
 training.figure_.savefig(args.output / "images_cnn_blurry.png", dpi=100)
 
 # %%
@@ -133,7 +135,7 @@ print(
 )
 
 # %%
-# The worst of them.
+# The worst of them, spread over pairs of given and suggested label.
 
 display = LabelIssuesDisplay.from_issues(issues, X_train, n_issues=16)
 display.figure_.savefig(args.output / "images_cnn_issues.png", dpi=100)

@@ -86,7 +86,8 @@ if "cross_entropy" in table:
     print(f"its test accuracy is {gain:+.3f} from that of cross-entropy")
 
 # %%
-# The worst offenders: the rows whose given label has the lowest probability.
+# The worst offenders: of every pair of given and suggested label, the row whose given
+# label has the lowest probability.
 
 display = LabelIssuesDisplay.from_issues(
     issues[picked], X_train, n_issues=32, image_shape=(8, 8)
@@ -95,7 +96,10 @@ worst = display.issues
 for ax, wrong in zip(display.ax_, changed[worst.index], strict=True):
     ax.title.set_color("#0072b2" if wrong else "#d55e00")
 n_right = int(changed[worst.index].sum())
-title = f"The 32 labels that look most wrong, by {picked}: {n_right} of them are"
+title = (
+    f"{len(worst)} labels that look wrong, of as many pairs of classes as possible, by "
+    f"{picked}: {n_right} of them are"
+)
 if n_right < len(worst):
     title += " (blue: wrong, orange: right)"
 display.figure_.suptitle(title, fontsize=11)

@@ -1,5 +1,6 @@
 """The rows whose labels are most likely wrong, as images or as a table."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from sklearn_noisy.inspection._issue_rows import (
     positions_in,
     rows_at,
 )
-from sklearn_noisy.inspection._style import get_axes, make_room, size_of
+from sklearn_noisy.inspection._style import get_axes, make_room, sizes_of
 from sklearn_noisy.inspection._texts import as_text, is_number, shorten, wrap
 from sklearn_noisy.label_issues import find_label_issues
 
@@ -38,6 +39,7 @@ class _Table:
     size: float = 9.0  # points
     max_name: int = 12  # characters of a class name
     max_index: int = 24  # characters of the index of a row
+    least_quality: float = 1e-6  # smaller qualities are not told apart
     max_lines: int = 3  # lines of a cell that holds a text
     widths: tuple[int, int] = (16, 60)  # limits of the width of a text, in characters
     total: int = 130  # characters of all columns of features
@@ -265,9 +267,7 @@ class LabelIssuesDisplay:
             shorten(as_text(names.get(label, label)), TABLE.max_name)
             for label in labels
         ]
-        quality = issue["label_quality"]
-        low = quality < 0.001
-        return [*shown, "< .001" if low else f"{quality:.3f}".removeprefix("0")]
+        return [*shown, _quality(issue["label_quality"])]
 
     def _titles(self, max_line):
         """Title of each image; its labels are in one line if all of these fit."""
@@ -296,7 +296,7 @@ class LabelIssuesDisplay:
         size = TITLES.size
         if ax is not None:
             # Between axes is room for some characters more than above them.
-            width = 1.15 * min(size_of(axis)[0] for axis in self.ax_)
+            width = 1.15 * min(width for width, _ in sizes_of(self.ax_))
             titles = self._titles(width / TITLES.character)
             longest = max(len(line) for title in titles for line in title.split("\n"))
             fitting = size * width / (TITLES.character * longest)
@@ -318,8 +318,8 @@ class LabelIssuesDisplay:
 
         total = TABLE.total
         if ax is not None:
-            (axis,) = get_axes(ax, 1)
-            total = min(total, size_of(axis)[0] / TABLE.least_character - TABLE.labels)
+            ((width, _),) = sizes_of(get_axes(ax, 1))
+            total = min(total, width / TABLE.least_character - TABLE.labels)
         heads, cells, is_left = self._cells(max_features, total)
         widths = [
             2 + max(TABLE.bold * _longest_line(head), *map(_longest_line, column))
@@ -333,7 +333,7 @@ class LabelIssuesDisplay:
         self.ax_ = get_axes(ax, 1, panel_size=tuple(needed))
         size = TABLE.size
         if ax is not None:
-            size *= min(1.0, *(size_of(self.ax_[0]) / needed))
+            size *= min(1.0, *(sizes_of(self.ax_)[0] / needed))
         self.ax_[0].set_axis_off()
         table = Table(self.ax_[0], bbox=[0, 0, 1, 1])
         table.auto_set_font_size(False)
@@ -391,6 +391,14 @@ class LabelIssuesDisplay:
             for head, column in zip(heads, columns, strict=True)
         ]
         return heads, list(zip(*columns, strict=True)), is_left
+
+
+def _quality(value):
+    """A probability with three decimals, or with one digit if it is small."""
+    if value < TABLE.least_quality:
+        return f"< {TABLE.least_quality:.6f}".replace("0.", ".")
+    n_decimals = 3 if not value < 0.001 else -math.floor(math.log10(value))
+    return f"{value:.{n_decimals}f}".removeprefix("0")
 
 
 def _longest_line(text):

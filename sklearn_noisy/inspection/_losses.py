@@ -18,7 +18,7 @@ from sklearn_noisy.inspection._style import (
     get_axes,
     line_styles,
     make_room,
-    size_of,
+    sizes_of,
 )
 from sklearn_noisy.losses import LOSSES, make_loss
 
@@ -223,7 +223,7 @@ class LossDisplay:
 
     def _name_axes(self, axes, gradient):
         """Write the labels of the axes; the font size that suits their width."""
-        width, _ = size_of(axes[0])
+        width, _ = sizes_of(axes)[0]
         size = font_size(width)
         for axis, label in zip(axes, (r"loss  $\ell$", gradient), strict=True):
             between = " " if width >= CURVES.narrow else "\n"

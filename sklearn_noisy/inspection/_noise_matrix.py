@@ -9,7 +9,7 @@ from sklearn_noisy._estimators.noise_adapted import NoiseAdaptedClassifier
 from sklearn_noisy._estimators.noise_matrix import NoiseMatrixEstimator
 from sklearn_noisy._validation import check_flag
 from sklearn_noisy.inspection._arguments import as_list, find_estimator
-from sklearn_noisy.inspection._style import font_size, get_axes, make_room, size_of
+from sklearn_noisy.inspection._style import font_size, get_axes, make_room, sizes_of
 from sklearn_noisy.inspection._texts import as_text, shorten
 from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
@@ -226,21 +226,29 @@ class NoiseMatrixDisplay:
         images = []
         for axis, (title, matrix, _) in zip(axes, panels, strict=True):
             images.append(axis.imshow(matrix, cmap=cmap, norm=norm))
-            self._name(axis)
             if len(panels) > 1:
                 axis.set_title(title)
+        for axis, size in zip(axes, sizes_of(axes), strict=True):
+            self._name(axis, size)
         self.figure_ = axes[0].figure
         self.ax_ = axes[0] if len(panels) == 1 else axes
         if colorbar:
+            # The tight layout of a user's figure knows colour bars of single axes only.
+            engine = axes[0].figure.figure.get_layout_engine()
+            is_tight = engine is not None and engine.colorbar_gridspec
             self.figure_.colorbar(
-                images[-1], ax=list(axes), shrink=0.8, label="P(given | true)"
+                images[-1],
+                ax=axes[0] if is_tight and len(axes) == 1 else list(axes),
+                shrink=0.8,
+                label="P(given | true)",
             )
         if ax is not None:
             make_room(axes, LAYOUT)
         self.text_ = []
-        for image, (_, matrix, interval) in zip(images, panels, strict=True):
-            texts = _values(matrix, interval)
-            size = _value_size(image, texts)
+        sizes = sizes_of(axes)
+        for image, panel, axis_size in zip(images, panels, sizes, strict=True):
+            texts = _values(*panel[1:])
+            size = _value_size(texts, axis_size)
             fits = n_classes <= LIMITS.values and size >= LIMITS.font[0]
             if fits if include_values is None else include_values:
                 self._write(image, texts, max(size, LIMITS.font[0]))
@@ -262,14 +270,13 @@ class NoiseMatrixDisplay:
             note = f"empty cells: below {LIMITS.empty}".replace("0.", ".")
             axis.set_xlabel(f"true label\n({note})")
 
-    def _name(self, axis):
+    def _name(self, axis, axis_size):
         n_classes = len(self.noise_matrix)
         names = range(n_classes) if self.display_labels is None else self.display_labels
         names = [shorten(as_text(name), LIMITS.name) for name in names]
-        width, height = size_of(axis)
-        size = font_size(width)
+        size = font_size(axis_size[0])
         # A line of text takes about 1.5 times its size of 1/72 inch.
-        most = min(LIMITS.names, max(1, int(min(width, height) * 72 / (1.5 * size))))
+        most = min(LIMITS.names, max(1, int(min(axis_size) * 72 / (1.5 * size))))
         shown = np.arange(0, n_classes, -(-n_classes // most))
         labels = [names[k] for k in shown]
         rotation = 90 if max(map(len, labels)) > 2 else 0
@@ -293,9 +300,9 @@ def _values(matrix, interval):
     return texts
 
 
-def _value_size(image, texts):
+def _value_size(texts, axis_size):
     """Font size in points with which the longest text fits into a cell."""
     longest = max(max(map(len, text.split("\n"))) for text in texts.ravel())
-    cell = min(size_of(image.axes)) / len(texts) * 72
+    cell = min(axis_size) / len(texts) * 72
     # A digit is 0.64 times as wide as the font is high.
     return min(0.85 * cell / (0.64 * max(longest, 1)), LIMITS.font[1])

@@ -93,7 +93,8 @@ def make_room(axes, layout="constrained"):
 
     Axes that a user gave can be in a figure without a layout engine, whose margins are
     too small for long names. Such a figure is laid out once. A figure whose texts fit,
-    and one that has a layout engine, stay as they are.
+    and one that has a layout engine, stay as they are. If a figure is too small for its
+    texts, matplotlib warns of it, and its axes stay where they are.
 
     Parameters
     ----------
@@ -131,11 +132,21 @@ def _fits(axes, figure):
     return True
 
 
-def size_of(axis):
-    """Width and height of drawn axes, in inches."""
-    axis.figure.figure.draw_without_rendering()
-    box = axis.get_window_extent()
-    return box.width / axis.figure.dpi, box.height / axis.figure.dpi
+def sizes_of(axes):
+    """Width and height of each of the axes as they are drawn, in inches.
+
+    Parameters
+    ----------
+    axes : iterable of matplotlib Axes
+
+    Returns
+    -------
+    list of tuples of two floats
+    """
+    for figure in dict.fromkeys(axis.figure.figure for axis in axes):
+        figure.draw_without_rendering()
+    boxes = [(axis.get_window_extent(), axis.figure.dpi) for axis in axes]
+    return [(box.width / dpi, box.height / dpi) for box, dpi in boxes]
 
 
 def font_size(width, *, least=5.5):

@@ -23,7 +23,7 @@ from sklearn_noisy.inspection._style import (
     get_axes,
     line_styles,
     make_room,
-    size_of,
+    sizes_of,
 )
 from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
@@ -251,13 +251,14 @@ class TrainingDisplay:
         self.switch_epoch_ = self._switch_epoch()
         for axis in axes[: 1 + has_accuracy]:
             self._mark(axis, names=axis is axes[0])
-        for axis in axes:
+        widths = [width for width, _ in sizes_of(axes)]
+        for axis, width in zip(axes, widths, strict=True):
             axis.xaxis.get_major_locator().set_params(integer=True)
-            size = font_size(size_of(axis)[0])
+            size = font_size(width)
             place = BESIDE if ax is None else INSIDE
             axis.legend(handlelength=2.6, fontsize=size, **place)
         if self.estimator_name is not None:
-            self._draw_title(axes[0])
+            self._draw_title(axes[0], widths[0])
         if ax is not None:
             make_room(axes)
         self.figure_ = axes[0].figure
@@ -298,9 +299,8 @@ class TrainingDisplay:
             self.perfect_agreement, **PERFECT, label=label
         )
 
-    def _draw_title(self, axis):
+    def _draw_title(self, axis, width):
         """The title in as many lines as the width of the axes demands."""
-        width = size_of(axis)[0]
         size = font_size(width)
         n_characters = max(12, int(width * 72 / (CHARACTER * size)))
         title = textwrap.fill(f"Training of {self.estimator_name}", n_characters)

@@ -1,17 +1,26 @@
 """The pictures show what they say they show, and what they record is true."""
 
+import warnings
+
 import matplotlib
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
+from cleanlab.classification import CleanLearning
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.datasets import load_digits, load_wine
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from sklearn_noisy import (
     NoiseAdaptedClassifier,
@@ -331,6 +340,151 @@ def test_what_has_no_training_to_show(robust):
         TrainingDisplay.from_estimator(robust, ax=plt.subplots()[1])
 
 
+def test_the_level_of_a_perfect_model(rows, robust):
+    """A model that predicts every true label agrees where the given one is right.
+
+    Three classes of different frequencies, which are kept with different probabilities.
+    """
+    names = np.array(["a", "b", "c"])
+    prior = np.array([0.6, 0.3, 0.1])
+    Q = np.array([[0.9, 0.3, 0.0], [0.1, 0.5, 0.2], [0.0, 0.2, 0.8]])
+    # Exactly in proportion: 1,000 rows for each pair of true and given label.
+    counts = np.rint(1000 * Q * prior).astype(int)
+    y_given = np.repeat(names, counts.sum(axis=1))
+    right = counts.trace() / 1000
+    X = np.arange(1000.0)[:, None] / 1000
+    options = {"noise_matrix": Q, "max_epochs": 1, "n_rounds": 0}
+    clf = NoiseAdaptedClassifier(early_stopping=True, **options).fit(X, y_given)
+
+    display = TrainingDisplay.from_estimator(clf, y_given=y_given)
+    assert right == pytest.approx(Q.diagonal() @ prior) == pytest.approx(0.77)
+    assert display.perfect_agreement == pytest.approx(right)
+    line = display.lines_["perfect_agreement"]
+    np.testing.assert_allclose(line.get_ydata(), right)
+    assert (
+        line.get_label() == "a perfect model would agree\nwith 77 % of the given labels"
+    )
+    texts = [text.get_text() for text in display.ax_[1].get_legend().get_texts()]
+    assert line.get_label() in texts
+    equal = TrainingDisplay.from_estimator(clf).perfect_agreement
+    assert equal == pytest.approx(Q.trace() / 3)
+
+    # Weights of the given labels weight the accuracy, too.
+    weight = {"a": 1.0, "b": 2.0, "c": 5.0}
+    by_class = np.array([1.0, 2.0, 5.0])
+    expected = by_class @ counts.diagonal() / (by_class @ counts.sum(axis=1))
+    weighted = clone(clf).set_params(class_weight=weight).fit(X, y_given)
+    display = TrainingDisplay.from_estimator(weighted, y_given=y_given)
+    assert display.perfect_agreement == pytest.approx(expected)
+
+    # Without validation rows there is nothing to compare with it.
+    plain = NoiseAdaptedClassifier(early_stopping=False, **options).fit(X, y_given)
+    assert TrainingDisplay.from_estimator(plain).perfect_agreement is None
+    # The matrix of the top-down model is not that of the noise.
+    converted = NoiseAdaptedClassifier(
+        noise_model="top_down", max_epochs=1, early_stopping=True
+    ).fit(X, y_given)
+    assert TrainingDisplay.from_estimator(converted).perfect_agreement is None
+
+
+def test_the_level_of_a_perfect_model_for_a_robust_loss(robust):
+    assert "perfect_agreement" not in TrainingDisplay.from_estimator(robust).lines_
+    display = TrainingDisplay.from_estimator(robust, noise_rate=0.3)
+    assert display.perfect_agreement == pytest.approx(0.7)
+    assert max(robust.history_[:, "valid_acc"]) < 0.8
+    Q = make_noise_matrix(10, 0.4, "pair")
+    display = TrainingDisplay.from_estimator(robust, noise_matrix=Q)
+    assert display.perfect_agreement == pytest.approx(0.6)
+    for arguments, message in (
+        ({"noise_rate": 1.5}, r"noise_rate must be in \[0, 1\], got 1.5"),
+        ({"noise_rate": 0.3, "noise_matrix": Q}, "noise_rate replaces noise_matrix"),
+        ({"noise_rate": 0.3, "y_given": [1]}, "noise_rate replaces y_given"),
+        ({"y_given": [1]}, "y_given is only used with a noise matrix"),
+        ({"noise_matrix": 2 * Q}, "noise_matrix must have columns that sum to 1"),
+        ({"noise_matrix": Q, "y_given": ["a"]}, "y_given holds labels .* not among"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            TrainingDisplay.from_estimator(robust, **arguments)
+    with pytest.raises(TypeError, match="noise_rate must be a number"):
+        TrainingDisplay.from_estimator(robust, noise_rate=True)
+
+
+def test_the_title_of_a_training(robust):
+    title = TrainingDisplay.from_estimator(robust).ax_[0].get_title(loc="left")
+    assert title == "Training of RobustLossClassifier"
+    display = TrainingDisplay.from_estimator(robust, name="the $ model", ax=None)
+    assert display.ax_[0].get_title(loc="left") == "Training of the $ model"
+    _, axes = plt.subplots(2, 1, figsize=(2, 4))
+    narrow = TrainingDisplay.from_estimator(robust, name="a model " * 5, ax=axes)
+    assert narrow.ax_[0].get_title(loc="left").count("\n") >= 1
+
+
+def inside_others(estimator):
+    """Estimators that hold a fitted one."""
+    search = GridSearchCV(estimator, {})
+    search.best_estimator_ = make_pipeline(FunctionTransformer(), estimator)
+    learner = CleanLearning(estimator)
+    learner.clf = estimator
+    return [
+        make_pipeline(FunctionTransformer(), estimator),
+        search,
+        make_pipeline(FunctionTransformer(), search),
+        learner,
+        FrozenEstimator(estimator),
+    ]
+
+
+def test_displays_find_the_estimator_inside_of_others(robust, adapted):
+    losses = LossDisplay.from_estimator(robust)
+    training = TrainingDisplay.from_estimator(robust)
+    matrix = NoiseMatrixDisplay.from_estimator(adapted)
+    for outer in inside_others(robust):
+        assert LossDisplay.from_estimator(outer).names == losses.names
+        display = TrainingDisplay.from_estimator(outer)
+        assert display.kept_epoch == training.kept_epoch
+        with pytest.raises(TypeError, match="must be a NoiseAdaptedClassifier or a"):
+            NoiseMatrixDisplay.from_estimator(outer)
+    for outer in inside_others(adapted):
+        display = NoiseMatrixDisplay.from_estimator(outer)
+        np.testing.assert_array_equal(display.noise_matrix, matrix.noise_matrix)
+        with pytest.raises(TypeError, match="must be a RobustLossClassifier, or hold"):
+            LossDisplay.from_estimator(outer)
+
+
+def test_the_other_steps_of_a_pipeline_transform_the_rows(iris):
+    X, y = iris
+    model = RobustLossClassifier(loss="cross_entropy", max_epochs=5, lr=0.05)
+    pipeline = make_pipeline(FunctionTransformer(np.negative), model)
+    # The score of the search is no accuracy.
+    search = GridSearchCV(
+        pipeline,
+        {"robustlossclassifier__random_state": [0]},
+        scoring="neg_log_loss",
+        cv=2,
+    ).fit(X, y)
+    display = TrainingDisplay.from_estimator(search, X, y)
+    assert display.score == (search.predict(X) == y).mean() > 0.8
+    assert search.score(X, y) < 0
+    plain = TrainingDisplay.from_estimator(search.best_estimator_[-1], X, y)
+    assert plain.score < 0.5
+
+
+def test_a_search_without_a_best_estimator_is_told(iris):
+    search = GridSearchCV(
+        RobustLossClassifier(loss="cross_entropy", max_epochs=1),
+        {"random_state": [0]},
+        cv=2,
+        refit=False,
+    )
+    for draw in (LossDisplay, TrainingDisplay):
+        with pytest.raises(NotFittedError, match="GridSearchCV is not fitted yet"):
+            draw.from_estimator(search)
+    search.fit(*iris)
+    for draw in (LossDisplay, TrainingDisplay):
+        with pytest.raises(NotFittedError, match="fitted with refit=False"):
+            draw.from_estimator(search)
+
+
 # Label issues.
 
 
@@ -447,6 +601,39 @@ def test_texts_make_a_table_of_one_column(issues):
             "in the order of X",
         ),
         (lambda f, X: (f, X, {"n_issues": 0}), ValueError, "n_issues must .* got 0"),
+        (lambda f, X: (f, X, {"n_issues": True}), TypeError, "n_issues .* got True"),
+        (lambda f, X: (f, X, {"n_issues": 2.0}), TypeError, "n_issues .* got 2.0"),
+        (lambda f, X: (f, X, {"n_columns": True}), TypeError, "n_columns .* True"),
+        (lambda f, X: (f, X, {"max_features": 0}), ValueError, "max_features .* 0"),
+        (lambda f, X: (f, None, {}), TypeError, "X must be .* got None"),
+        (lambda f, X: (f, "text", {}), TypeError, "X must be .* got 'text'"),
+        (lambda f, X: (f, {"a": X}, {}), TypeError, "X must be an array"),
+        (lambda f, X: (f.head(0), X, {}), ValueError, "issues must have .* one row"),
+        (
+            lambda f, X: (f.astype({"label_quality": str}), X, {}),
+            ValueError,
+            "label_quality of issues must hold numbers",
+        ),
+        (lambda f, X: (f, X[:, :0, None], {}), ValueError, "at least one pixel"),
+        (
+            lambda f, X: (f, np.full((600, 2, 2), "a"), {}),
+            ValueError,
+            "X must hold numbers",
+        ),
+        (
+            lambda f, X: (f, X, {"class_names": "abcdefghij"}),
+            TypeError,
+            "class_names must be a list .* got 'abcdefghij'",
+        ),
+        (lambda f, X: (f, X, {"class_names": 10}), TypeError, "class_names .* got 10"),
+        (lambda f, X: (f, X, {"image_shape": 64}), TypeError, "image_shape .* got 64"),
+        (lambda f, X: (f, X, {"image_shape": "88"}), TypeError, "image_shape .* '88'"),
+        (
+            lambda f, X: (f, X, {"image_shape": (-8, -8)}),
+            ValueError,
+            "each number of image_shape .* got -8",
+        ),
+        (lambda f, X: (f, X, {"ax": "a"}), TypeError, "ax must be .* Axes; got .*a"),
         (lambda f, X: (f, X, {"image_shape": (9, 9)}), ValueError, r"shape \(64,\)"),
         (lambda f, X: (f, X.reshape(-1, 4, 4, 4, 1), {}), ValueError, "hold images"),
         (lambda f, X: (f, X.reshape(-1, 2, 4, 8), {}), ValueError, r"\(2, 4, 8\)"),
@@ -463,6 +650,171 @@ def test_issues_that_do_not_belong_to_the_rows(issues, change, error, message):
     found, X, arguments = change(found, X)
     with pytest.raises(error, match=message):
         LabelIssuesDisplay.from_issues(found, X, **arguments)
+
+
+def pairs_of(display):
+    return list(zip(*(display.issues[name] for name in LABELS), strict=True))
+
+
+LABELS = ("given_label", "predicted_label")
+
+
+def issues_of_two_pairs():
+    """The 30 lowest qualities belong to two pairs; six rows of other pairs follow."""
+    given = [3] * 15 + [1] * 15 + [0, 2, 4, 5, 6, 7] + [9] * 4
+    suggested = [8] * 15 + [7] * 15 + [1, 3, 5, 6, 7, 8] + [9] * 4
+    quality = np.linspace(0.0, 0.4, 40)
+    frame = pd.DataFrame(
+        {
+            "is_label_issue": np.arange(40) < 36,
+            "label_quality": quality,
+            "given_label": given,
+            "predicted_label": suggested,
+        }
+    )
+    order = np.random.RandomState(0).permutation(40)
+    return frame.iloc[order].reset_index(drop=True)
+
+
+def test_rows_are_spread_over_pairs_of_labels():
+    found = issues_of_two_pairs()
+    X = np.arange(80.0).reshape(40, 2)
+    display = LabelIssuesDisplay.from_issues(found, X, n_issues=10)
+    pairs = pairs_of(display)
+    # The worst of each of the eight pairs, then the second worst of the two large ones.
+    assert len({*pairs}) == 8
+    assert pairs.count((3, 8)) == pairs.count((1, 7)) == 2
+    worst = found.sort_values("label_quality").groupby([*LABELS]).head(1)
+    assert {*worst.index[worst["is_label_issue"]]} <= {*display.issues.index}
+    assert display.issues["label_quality"].is_monotonic_increasing
+    np.testing.assert_array_equal(display.rows, X[display.issues.index])
+    strict = LabelIssuesDisplay.from_issues(found, X, n_issues=10, order="quality")
+    assert {*pairs_of(strict)} == {(3, 8)}
+    # Rows that are no issues come last, whatever their quality.
+    doubted = found.assign(is_label_issue=found["given_label"] == 9)
+    first = LabelIssuesDisplay.from_issues(doubted, X, n_issues=5)
+    assert pairs_of(first).count((9, 9)) == 4
+    with pytest.raises(ValueError, match="order must be one of 'spread', 'quality'"):
+        LabelIssuesDisplay.from_issues(found, X, order="worst")
+
+
+def test_titles_tell_the_labels_and_small_qualities():
+    found = issues_of_two_pairs().sort_values("label_quality", ignore_index=True)
+    found["label_quality"] = np.geomspace(1e-8, 0.5, 40)
+    X = np.zeros((40, 2, 2))
+    display = LabelIssuesDisplay.from_issues(found, X, n_issues=40)
+    texts = [text.get_text() for text in display.text_]
+    assert texts[0] == "given 3, suggested 8\nquality < .000001"
+    assert texts[-1] == "given 9, suggested 9\nquality .500"
+    qualities = [text.split("quality ")[1] for text in texts]
+    tiny = [q for q, value in zip(qualities, found["label_quality"], strict=True)
+            if 1e-6 <= value < 1e-3]  # fmt: skip
+    assert len({*tiny}) > 10
+    assert all(q.startswith(".00") and len(q) <= 7 for q in tiny)
+    # A comma and a second line where names are long; no formula between dollar signs.
+    names = {3: "from $5 to $9 a piece", 8: "a very long name"}
+    named = LabelIssuesDisplay.from_issues(found, X, class_names=names, n_issues=1)
+    text = named.text_[0]
+    assert text.get_text().splitlines()[:2] == [
+        "given from $5 to…,",
+        "suggested a very long…",
+    ]
+    assert not text.get_parse_math()
+
+
+def test_cells_are_readable():
+    found = issues_of_two_pairs().head(4)
+    long = "The parcel arrived damaged, and nobody answers " * 6
+    X = pd.DataFrame(
+        {
+            "amount": [69234.5, 0.00004813, 1234567.0, np.nan],
+            "ratio": [0.12345, 12.0, 2e20, -3.4e-9],
+            "day": pd.to_datetime(["2024-03-05", None, "2024-03-07", "2024-12-31"]),
+            "time": pd.to_datetime(
+                ["2024-03-05 14:30", "2024-03-06 00:00", "2024-03-07 01:02:03.5", None],
+                format="ISO8601",
+            ),
+            "wait": pd.to_timedelta([3, 1.5, None, 0], unit="D"),
+            "text": [long, "costs $5 or $6", None, "Donaudampfschifffahrt" * 20],
+        },
+        index=pd.date_range("2024-01-01", periods=4),
+    )
+    display = LabelIssuesDisplay.from_issues(found.set_index(X.index), X)
+    drawn = {line[0]: line[4:] for line in cells(display)}
+    lines = [drawn[f"2024-01-0{k}"] for k in range(1, 5)]
+    assert [line[0] for line in lines] == ["69234", "0.0000481", "1234567", "missing"]
+    assert [line[1] for line in lines] == ["0.123", "12", "2e20", "-3.4e-9"]
+    assert [line[2] for line in lines][:2] == ["2024-03-05", "missing"]
+    assert [line[3] for line in lines] == [
+        *("2024-03-05 14:30", "2024-03-06", "2024-03-07 01:02:03", "missing")
+    ]
+    assert [line[4] for line in lines][:2] == ["3 days", "1 days 12:00:00"]
+    first, second, third, last = (line[5] for line in lines)
+    assert second == "costs $5 or $6"
+    assert third == "missing"
+    assert first.count("\n") == last.count("\n") == 2
+    # Lines and the shortened text end with a word of the text.
+    assert first.endswith("…")
+    assert {*first.removesuffix("…").split()} <= {*long.split(), "damaged"}
+    assert not any(text.get_parse_math() for text in display.text_)
+
+
+def test_a_table_takes_the_width_that_it_has(issues):
+    _, found = issues
+    X = pd.DataFrame({f"text {k}": ["many words " * 40] * 600 for k in range(6)})
+    own = LabelIssuesDisplay.from_issues(found, X, n_issues=3)
+    assert own.figure_.get_size_inches()[0] < 20
+    _, ax = plt.subplots(figsize=(8, 4))
+    given = LabelIssuesDisplay.from_issues(found, X, n_issues=3, ax=ax)
+    boxes = {}
+    for (row, _), cell in given.ax_[0].tables[0].get_celld().items():
+        boxes.setdefault(row, []).append(cell.get_text().get_window_extent())
+    for line in boxes.values():
+        ends, starts = ([getattr(b, side) for b in line] for side in ("x1", "x0"))
+        assert all(end < start for end, start in zip(ends, starts[1:], strict=False))
+
+
+@pytest.mark.parametrize("name", ["csr", "csc", "coo", "bsr", "dia", "lil", "dok"])
+@pytest.mark.parametrize("kind", ["array", "matrix"])
+def test_images_of_every_sparse_format(issues, name, kind):
+    X, found = issues
+    images = X.reshape(-1, 8, 8)
+    expected = as_drawn(LabelIssuesDisplay.from_issues(found, images, n_issues=2))
+    rows = getattr(sparse, f"coo_{kind}")(X)
+    with warnings.catch_warnings():
+        # Digits have many diagonals.
+        warnings.simplefilter("ignore", sparse.SparseEfficiencyWarning)
+        rows = rows.asformat(name)
+        display = LabelIssuesDisplay.from_issues(
+            found, rows, image_shape=(8, 8), n_issues=2
+        )
+    np.testing.assert_array_equal(as_drawn(display), expected)
+
+
+def test_rows_of_polars_torch_and_data_sets(issues):
+    X, found = issues
+    images = X.reshape(-1, 8, 8)
+    expected = as_drawn(LabelIssuesDisplay.from_issues(found, images, n_issues=2))
+    frame = pl.DataFrame(X)
+    tensor = torch.tensor(X, requires_grad=True)
+    dataset = TensorDataset(torch.tensor(X).reshape(-1, 8, 8), torch.zeros(600))
+    for rows, shape in (
+        (frame, (8, 8)),
+        (tensor, (8, 8)),
+        (X.astype(object), (8, 8)),
+        (dataset, None),
+    ):
+        display = LabelIssuesDisplay.from_issues(
+            found, rows, image_shape=shape, n_issues=2
+        )
+        np.testing.assert_array_equal(as_drawn(display), expected)
+    table = LabelIssuesDisplay.from_issues(found, frame, n_issues=2)
+    assert [*table.rows] == frame.columns
+    np.testing.assert_array_equal(table.rows, X[table.issues.index])
+    texts = [f"text {k}" for k in range(600)]
+    for rows in (pl.Series(texts), texts, tuple(texts), np.array(texts)):
+        table = LabelIssuesDisplay.from_issues(found, rows, n_issues=3)
+        assert [*table.rows["X"]] == [texts[k] for k in table.issues.index]
 
 
 # Noise matrices.
@@ -515,6 +867,15 @@ def test_noise_matrix_of_many_classes():
         ({"noise_matrix": Q3, "display_labels": ["a"]}, "must name 3 classes; got 1"),
         ({"noise_matrix": Q3, "interval": Q3}, r"shape \(2, 3, 3\)"),
         ({"noise_matrix": Q3, "true_matrix": np.eye(2)}, r"shape \(3, 3\)"),
+        (
+            {"noise_matrix": Q3, "true_matrix": np.ones((3, 3))},
+            "true_matrix must have columns that sum to 1",
+        ),
+        ({"noise_matrix": pd.Series([0.5, 0.5])}, r"noise_matrix .* shape \(2,\)"),
+        (
+            {"noise_matrix": pd.DataFrame(Q3), "true_matrix": pd.Series([1.0])},
+            r"true_matrix must be square; got shape \(1,\)",
+        ),
     ],
 )
 def test_noise_matrix_that_is_none(arguments, message):
@@ -566,3 +927,109 @@ def test_what_has_no_noise_matrix_is_told():
             NoiseMatrixDisplay.from_estimator(estimator)
     with pytest.raises(NotFittedError):
         NoiseMatrixDisplay.from_estimator(make_pipeline(NoiseAdaptedClassifier()))
+
+
+def test_flags_and_names_of_a_noise_matrix_are_checked():
+    for arguments, message in (
+        (
+            {"display_labels": "abc"},
+            "display_labels must be a list of names; got 'abc'",
+        ),
+        ({"display_labels": 3}, "display_labels must be a list of names; got 3"),
+        ({"include_values": "no"}, "include_values must be True or False; got 'no'"),
+        ({"colorbar": "no"}, "colorbar must be True or False; got 'no'"),
+        ({"ax": [None]}, "ax must be matplotlib Axes; got None"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            NoiseMatrixDisplay.from_matrix(Q3, **arguments)
+
+
+def test_the_true_matrix_is_named_in_errors(adapted):
+    for draw in (NoiseMatrixDisplay, TrainingDisplay):
+        with pytest.raises(ValueError, match="true_matrix must have columns that sum"):
+            draw.from_estimator(adapted, true_matrix=np.ones((10, 10)))
+        with pytest.raises(ValueError, match="true_matrix must be square"):
+            draw.from_estimator(adapted, true_matrix=pd.Series(np.ones(10)))
+
+
+def test_small_values_are_left_out_of_a_noise_matrix():
+    Q = np.array([[0.996, 0.0, 0.3], [0.004, 0.5, 0.0], [0.0, 0.5, 0.7]])
+    display = NoiseMatrixDisplay.from_matrix(Q)
+    texts = [text.get_text() for text in display.text_]
+    assert texts == ["1.00", "", ".30", "", ".50", "", "", ".50", ".70"]
+    assert display.ax_.get_xlabel() == "true label\n(empty cells: below .005)"
+    full = NoiseMatrixDisplay.from_matrix(make_noise_matrix(3, 0.3))
+    assert full.ax_.get_xlabel() == "true label"
+    # An interval that reaches above is written, with its value.
+    interval = np.stack([np.zeros((3, 3)), np.where(Q > 0, 1.0, 0.0)])
+    display = NoiseMatrixDisplay.from_matrix(Q, interval=interval)
+    assert display.text_[3].get_text() == ".00\n.00–1.00"
+    assert display.text_[1].get_text() == ""
+
+
+LONG_NAMES = ["aircraft carrier", "bird of paradise", "a name that nobody would expect"]
+
+
+def overflowing(figure):
+    """Axes of a figure that are not inside it with all their texts."""
+    figure.draw_without_rendering()
+    page = figure.bbox.padded(1)
+    boxes = {axis: axis.get_tightbbox() for axis in figure.axes}
+    return [
+        axis
+        for axis, box in boxes.items()
+        if not (page.contains(*box.min) and page.contains(*box.max))
+    ]
+
+
+@pytest.mark.parametrize("size", [(3.2, 2.8), (6.4, 4.8), (12, 10)])
+def test_names_of_classes_fit_into_the_axes_that_are_given(size):
+    figure, ax = plt.subplots(figsize=size)
+    display = NoiseMatrixDisplay.from_matrix(Q3, display_labels=LONG_NAMES, ax=ax)
+    assert overflowing(figure) == []
+    assert figure.get_layout_engine() is None
+    ticks = [text.get_text() for text in display.ax_.get_yticklabels()]
+    assert ticks == [*LONG_NAMES[:2], "a name that nobody…"]
+
+
+def test_names_of_classes_are_not_upon_other_axes():
+    figure, axes = plt.subplots(1, 2, figsize=(6.4, 4.8))
+    NoiseMatrixDisplay.from_matrix(
+        Q3, display_labels=LONG_NAMES, ax=axes[1], colorbar=False
+    )
+    figure.draw_without_rendering()
+    left, right = (axis.get_tightbbox() for axis in axes)
+    assert left.x1 < right.x0
+
+
+def test_figures_whose_texts_fit_stay_as_they_are():
+    figure, ax = plt.subplots(figsize=(8, 8))
+    before = ax.get_position(original=True).bounds
+    NoiseMatrixDisplay.from_matrix(Q3, ax=ax, colorbar=False)
+    assert ax.get_position(original=True).bounds == before
+    figure, ax = plt.subplots(layout="tight")
+    engine = figure.get_layout_engine()
+    NoiseMatrixDisplay.from_matrix(Q3, display_labels=LONG_NAMES, ax=ax)
+    assert figure.get_layout_engine() is engine
+
+
+def test_pictures_in_small_axes(robust, issues):
+    X, found = issues
+    figure, axes = plt.subplots(2, 2, figsize=(3.2, 3.2))
+    LabelIssuesDisplay.from_issues(
+        found,
+        X,
+        n_issues=4,
+        image_shape=(8, 8),
+        ax=axes,
+        class_names=["long name"] * 10,
+    )
+    assert overflowing(figure) == []
+    for axis, below in zip(axes[0], axes[1], strict=True):
+        assert below.get_tightbbox().y1 < axis.get_tightbbox().y0
+    figure, axes = plt.subplots(2, 1, figsize=(3.2, 4))
+    TrainingDisplay.from_estimator(robust, noise_rate=0.3, ax=axes)
+    assert overflowing(figure) == []
+    figure, axes = plt.subplots(1, 2, figsize=(3.2, 2))
+    LossDisplay.from_losses("blurry", ax=axes)
+    assert overflowing(figure) == []
