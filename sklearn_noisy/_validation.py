@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
+from reprlib import Repr
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,19 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import column_or_1d
 
 from sklearn_noisy._typing import ArrayLike, BoolArray, FloatArray, IntArray
+
+
+def brief(value: Any) -> str:
+    """The `repr` of a value for an error message; an array by its kind and shape."""
+    shape = getattr(value, "shape", ())
+    if len(shape):
+        kind = type(value).__name__
+        return f"{'an array' if kind == 'ndarray' else kind} of shape {tuple(shape)}"
+    return _SHORT.repr(value) if isinstance(value, (list, tuple)) else repr(value)
+
+
+_SHORT = Repr()
+_SHORT.maxother = 200  # of an entry that is an object
 
 
 def check_choice(value: Any, name: str, choices: Iterable[str]) -> None:

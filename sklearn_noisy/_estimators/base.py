@@ -178,7 +178,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             spec = self._net_spec(data.rows, data.classes, n_rows, device)
             if goes_on:
                 trainer = self._trainer
-                trainer.take_over(spec)
+                trainer.take_over(self._continued(spec))
             else:
                 trainer = Trainer(spec, own_generator(self.random_state))
             if self.checkpoint is not None and not partial:
@@ -282,6 +282,10 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             verbose=self.verbose,
             parameters=parameters,
         )
+
+    def _continued(self, spec):
+        """The spec with which the net of the last call continues."""
+        return spec
 
     def _train(self, trainer, parts, *, goes_on, partial):
         """Train the net of the last call, or a new one."""

@@ -19,7 +19,7 @@ from sklearn_noisy._validation import encode_labels
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.nn import NoiseLayer, floating_dtype
 from sklearn_noisy.nn._noise_layer import encode_targets
-from sklearn_noisy.noise._checks import check_possible
+from sklearn_noisy.noise._checks import check_possible, in_class_order
 
 # Attributes of a fit that only some sources of the matrix set.
 FOUND = ("noise_matrix_path_", "noise_matrix_estimator_", "label_quality_")
@@ -54,7 +54,9 @@ def can_train_by_parts(estimator):
     if not is_fixed(estimator.noise_model, estimator.noise_matrix, estimator.refine):
         raise AttributeError(
             "partial_fit needs a known noise_matrix (and refine=False) or "
-            "noise_model='top_down': a part of the rows does not determine a matrix."
+            "noise_model='top_down': a part of the rows does not determine a matrix. "
+            "After fit, set_params(noise_matrix=clf.noise_matrix_, refine=False) lets "
+            "partial_fit continue with the matrix that fit found."
         )
     return True
 
@@ -179,8 +181,9 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         Weights of the *given* classes, ``{label: weight}``.
     warm_start : bool, default=False
         Whether ``fit`` continues to train the net of the previous call, with the same
-        matrix, for up to `max_epochs` more epochs. Between the calls, these parameters
-        may change: `lr`, `optimizer` and its parameters, `batch_size`, the iterators,
+        matrix, for up to `max_epochs` more epochs. `noise_matrix` may be set to the
+        fitted `noise_matrix_` (and `refine` to False). Between the calls, these
+        parameters may change: `lr`, `optimizer` and its parameters, `batch_size`, the iterators,
         `verbose`, and those that are not part of the net (such as `max_epochs`,
         `gamma` and `class_weight`). A change of any other parameter is an error.
     callbacks : list of skorch callbacks, "disable" or None, default=None
@@ -404,8 +407,10 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         """Train for one epoch on these rows.
 
         This needs a known matrix or the top-down model, since a matrix cannot be
-        estimated from a part of the rows. No row is held out, and the learning rate
-        is constant.
+        estimated from a part of the rows. After a fit that learned or estimated the
+        matrix, ``clf.set_params(noise_matrix=clf.noise_matrix_).partial_fit(X, y)``
+        continues to train the net with that matrix. No row is held out, and the
+        learning rate is constant.
 
         Parameters
         ----------
@@ -495,6 +500,17 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         return replace(
             spec, criterion=criterion, callbacks=callbacks, batch_size=batch_size
         )
+
+    def _continued(self, spec):
+        # The net has its matrix already: where that came from is no part of the net.
+        if not is_fixed(self.noise_model, self.noise_matrix, self.refine):
+            return spec
+        matrix = in_class_order(self.noise_matrix, self.classes_)
+        if not np.array_equal(matrix, self.noise_matrix_):
+            return spec
+        before = self._trainer.spec.parameters
+        same = {name: before[name] for name in ("noise_matrix", "refine")}
+        return replace(spec, parameters=spec.parameters | same)
 
     def _train(self, trainer, parts, *, goes_on, partial):
         """Find the matrix, train a net with it, then more nets on the posteriors."""

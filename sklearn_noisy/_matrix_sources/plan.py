@@ -25,7 +25,7 @@ from sklearn_noisy._matrix_sources.learned import (
     LearnedMatrix,
 )
 from sklearn_noisy._matrix_sources.result import MatrixSource
-from sklearn_noisy._validation import check_real
+from sklearn_noisy._validation import brief, check_real
 from sklearn_noisy.nn import REGULARIZERS, ConvertedLabels, NoiseLayer
 
 NOISE_MODELS = ("bottom_up", "top_down", "backward")
@@ -161,7 +161,7 @@ def _check(estimator: Any) -> None:
     if not is_valid:
         raise ValueError(
             "noise_matrix must be 'learn', 'estimate', a NoiseMatrixEstimator "
-            f"(an instance) or a matrix; got {spec!r}."
+            f"(an instance) or a matrix; got {brief(spec)}."
         )
     learns = isinstance(spec, str) and spec == "learn"
     if estimator.noise_model == "backward" and (learns or estimator.refine):
@@ -177,5 +177,5 @@ def _check(estimator: Any) -> None:
         )
     if isinstance(init, str) and init not in ("count", "identity"):
         raise ValueError(
-            f"noise_init must be 'count', 'identity' or a matrix; got {init!r}."
+            f"noise_init must be 'count', 'identity' or a matrix; got {brief(init)}."
         )

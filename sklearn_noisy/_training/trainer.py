@@ -27,6 +27,7 @@ from sklearn_noisy._rows.rows import (
     root_mean_square,
 )
 from sklearn_noisy._training.net import NoisyLabelNet, State, Training, with_batches
+from sklearn_noisy._validation import brief
 from sklearn_noisy.exceptions import DeviceNotAvailableError, ModuleOutputError
 from sklearn_noisy.nn import floating_dtype
 
@@ -351,11 +352,11 @@ class Trainer:
                 continue
             if group == "optimizer" and name != "optimizer__param_groups":
                 continue
-            was = "not set" if name not in before else f"{before[name]!r}"
+            was = "not set" if name not in before else brief(before[name])
             raise ValueError(
                 f"Training continues with the net of the last call, but {name} has "
-                f"changed since, from {was} to {now[name]!r}. Set it back, or call fit "
-                "with warm_start=False. What may change: lr, optimizer and its "
+                f"changed since, from {was} to {brief(now[name])}. Set it back, or "
+                "call fit with warm_start=False. What may change: lr, optimizer and its "
                 "parameters, batch_size, iterator_train, iterator_valid, verbose."
             )
         if changed:

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray
+from sklearn_noisy._validation import brief
 
 # Condition number from which a noise matrix counts as singular: our choice.
 SINGULAR = 1e10
@@ -59,7 +60,7 @@ def check_noise_matrix(
            [0.1, 0.8]])
     """
     if isinstance(noise_matrix, str):
-        raise ValueError(f"{name} must be a square array; got {noise_matrix!r}.")
+        raise ValueError(f"{name} must be a square array; got {brief(noise_matrix)}.")
     shape = np.shape(noise_matrix)
     if len(shape) != 2 or shape[0] != shape[1]:
         raise ValueError(f"{name} must be square; got shape {shape}.")

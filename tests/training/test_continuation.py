@@ -321,3 +321,64 @@ def test_parameters_that_our_batches_lack_are_refused_before_training(iris, grou
     message = f"{group}__num_workers is not a parameter .* with {group}=torch"
     with pytest.raises(TypeError, match=message):
         robust(**{f"{group}__num_workers": 1}).fit(*iris)
+
+
+# A matrix that was found, then known.
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"regularizer": "trace"},
+        {"noise_matrix": "estimate"},
+        {"noise_matrix": Q, "refine": True},
+        {"noise_model": "backward", "noise_matrix": "estimate"},
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn_noisy.exceptions.NoiseModelWarning")
+def test_the_matrix_that_was_found_is_known_from_then_on(iris, params):
+    X, y = iris
+    clf = adapted(max_epochs=2, **params).fit(X, y, is_clean=np.arange(len(y)) % 5 == 0)
+    assert not hasattr(clf, "partial_fit")
+    with pytest.raises(AttributeError) as caught:
+        _ = clf.partial_fit
+    assert "noise_matrix=clf.noise_matrix_" in str(caught.value.__cause__)
+    matrix, other = clf.noise_matrix_, pickle.loads(pickle.dumps(clf))
+    clf.set_params(noise_matrix=matrix, refine=False)
+    before, epochs = clf.predict_proba(X), len(clf.net_.history)
+    clf.partial_fit(X, y)
+    assert np.abs(clf.predict_proba(X) - before).max() > 1e-5
+    assert len(clf.net_.history) == epochs + 1
+    np.testing.assert_array_equal(clf.noise_matrix_, matrix)
+    # A warm start with the parameters of the first fit trains the same net.
+    again = pickle.loads(pickle.dumps(other)).set_params(warm_start=True).fit(X, y)
+    other.set_params(noise_matrix=matrix, refine=False, warm_start=True).fit(X, y)
+    np.testing.assert_array_equal(other.predict_proba(X), again.predict_proba(X))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_noisy.exceptions.NoiseModelWarning")
+def test_a_file_goes_on_with_the_matrix_that_was_found(iris, tmp_path):
+    X, y = iris
+    outside = np.append(y[:-10], [-1] * 10)
+    clf = adapted(max_epochs=2, outside_label=-1).fit(X, outside)
+    save(clf, tmp_path / "fitted")
+    loaded = load(tmp_path / "fitted")
+    for part in (clf, loaded):
+        part.set_params(noise_matrix=part.noise_matrix_).partial_fit(X, outside)
+    save(loaded, tmp_path / "again")
+    loaded = load(tmp_path / "again")
+    for part in (clf, loaded):
+        part.partial_fit(X, outside)
+    np.testing.assert_array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_noisy.exceptions.NoiseModelWarning")
+def test_another_matrix_is_refused_in_one_line(iris):
+    X, y = iris
+    clf = adapted(max_epochs=2).fit(X, y)
+    clf.set_params(noise_matrix=Q)
+    with pytest.raises(ValueError, match="from 'learn' to an array of shape .3, 3."):
+        clf.set_params(warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="to an array of shape .3, 3."):
+        clf.partial_fit(X, y)
