@@ -356,8 +356,8 @@ class Trainer:
             raise ValueError(
                 f"Training continues with the net of the last call, but {name} has "
                 f"changed since, from {was} to {brief(now[name])}. Set it back, or "
-                "call fit with warm_start=False. What may change: lr, optimizer and its "
-                "parameters, batch_size, iterator_train, iterator_valid, verbose."
+                "call fit with warm_start=False. What may change: lr, optimizer and "
+                "its parameters, batch_size, iterator_train, iterator_valid, verbose."
             )
         if changed:
             self._change(spec, changed)
