@@ -181,11 +181,12 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         Weights of the *given* classes, ``{label: weight}``.
     warm_start : bool, default=False
         Whether ``fit`` continues to train the net of the previous call, with the same
-        matrix, for up to `max_epochs` more epochs. `noise_matrix` may be set to the
-        fitted `noise_matrix_` (and `refine` to False). Between the calls, these
-        parameters may change: `lr`, `optimizer` and its parameters, `batch_size`, the
-        iterators, `verbose`, and those that are not part of the net (such as
-        `max_epochs`, `gamma` and `class_weight`). A change of any other parameter is an error.
+        matrix, for up to `max_epochs` more epochs. Between the calls, these parameters
+        may change: `lr`, `optimizer` and its parameters, `batch_size`, the iterators,
+        `verbose`, and those that are not part of the net (such as `max_epochs`,
+        `gamma` and `class_weight`). `noise_matrix` may be set to the fitted
+        `noise_matrix_` (and `refine` to False). A change of any other parameter is an
+        error.
     callbacks : list of skorch callbacks, "disable" or None, default=None
         They are cloned for every net that may become `net_`. ``"disable"`` also
         turns off the learning-rate cycle and the choice of the best epoch.
