@@ -187,6 +187,40 @@ def check_is_clean(
     return mask
 
 
+def check_y_given(
+    y_given: ArrayLike, is_clean: BoolArray | None, classes: np.ndarray
+) -> IntArray:
+    """Codes of the labels that clean rows had before they were checked.
+
+    Parameters
+    ----------
+    y_given : array-like of shape (n_samples,)
+    is_clean : bool ndarray of shape (n_samples,) or None
+    classes : ndarray of shape (n_classes,)
+
+    Returns
+    -------
+    int64 ndarray of shape (n_samples,)
+        -1 for a row that is not clean.
+
+    Raises
+    ------
+    ValueError
+        If `is_clean` is missing, the shape differs, or a clean row has a label that is
+        not among the classes.
+    """
+    if is_clean is None:
+        raise ValueError("y_given is only used for clean rows: it needs is_clean.")
+    given = label_array(y_given, "y_given")
+    if given.shape != is_clean.shape:
+        raise ValueError(
+            f"y_given must have shape {is_clean.shape}, as y has; got {given.shape}."
+        )
+    codes = np.full(len(given), -1, dtype=np.int64)
+    codes[is_clean] = label_codes(given[is_clean], classes, "y_given")
+    return codes
+
+
 def own_generator(
     random_state: int | np.random.RandomState | None,
 ) -> np.random.RandomState:

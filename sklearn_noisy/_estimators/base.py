@@ -6,7 +6,7 @@ specification of the net (`_net_spec`) and may train several nets (`_train`).
 
 import warnings
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ from sklearn_noisy._validation import (
     check_no_missing,
     check_partial_fit_classes,
     check_sample_weight,
+    check_y_given,
     class_weights,
     encode_labels,
     own_generator,
@@ -155,7 +156,17 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
     # One call of fit or partial_fit.
 
-    def _fit(self, X, y, sample_weight, is_clean=None, *, partial=False, classes=None):
+    def _fit(
+        self,
+        X,
+        y,
+        sample_weight,
+        is_clean=None,
+        *,
+        y_given=None,
+        partial=False,
+        classes=None,
+    ):
         goes_on = hasattr(self, "_trainer") and (partial or self.warm_start)
         keeps = nullcontext()
         with all_or_nothing(self, goes_on):
@@ -164,6 +175,8 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 known = self.classes_ if goes_on else None
                 classes = check_partial_fit_classes(classes, self.class_weight, known)
             data = self._check_data(X, y, sample_weight, is_clean, goes_on, classes)
+            if y_given is not None:
+                data = with_y_given(data, y_given, is_clean)
             if goes_on and not np.array_equal(data.classes, self.classes_):
                 raise ValueError(
                     "warm_start=True continues with the classes of the first fit, "
@@ -297,6 +310,17 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         check_is_fitted(self)
         rows, _ = check_rows(self, X, (), self._trainer.spec.row_shape)
         return self.net_.logits(rows)
+
+
+def with_y_given(data, y_given, is_clean):
+    """The data with the labels that clean rows had before they were checked."""
+    mask = None
+    if is_clean is not None:
+        # Neither outside rows nor rows of weight 0.
+        mask = np.zeros(len(data.kept), dtype=bool)
+        mask[data.kept] = data.is_clean
+    codes = check_y_given(y_given, mask, data.classes)
+    return replace(data, y_given=codes[data.kept])
 
 
 def _trainer_of(estimator):

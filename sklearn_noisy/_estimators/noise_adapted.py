@@ -351,7 +351,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         self.verbose = verbose
         self._kwargs = kwargs
 
-    def fit(self, X, y, sample_weight=None, *, is_clean=None):
+    def fit(self, X, y, sample_weight=None, *, is_clean=None, y_given=None):
         """Train on labels, some of which may be wrong.
 
         Parameters
@@ -368,6 +368,10 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
             Non-negative weights. A row of weight 0 counts as absent.
         is_clean : bool array-like of shape (n_samples,), default=None
             True where the label is known to be right.
+        y_given : array-like of shape (n_samples,), default=None
+            Labels of the clean rows before they were checked. They show how labels go
+            wrong, which improves a matrix that is learned or estimated. A known matrix
+            does not need them. Other rows are ignored.
 
         Returns
         -------
@@ -401,7 +405,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
             interrupt is raised.
         """
         make_plan(self, self._default_matrix_estimator)  # refuses bad parameters
-        return self._fit(X, y, sample_weight, is_clean)
+        return self._fit(X, y, sample_weight, is_clean, y_given=y_given)
 
     @available_if(can_train_by_parts)
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, is_clean=None):

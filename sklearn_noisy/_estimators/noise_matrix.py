@@ -26,9 +26,9 @@ from sklearn_noisy._validation import (
     check_choice,
     check_is_clean,
     check_sample_weight,
+    check_y_given,
     encode_labels,
     label_array,
-    label_codes,
     own_generator,
 )
 from sklearn_noisy.noise import NoiseEstimate, inverse_from_noise
@@ -234,14 +234,14 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         fit_params = weight_params(estimator, None if sample_weight is None else weight)
         if method == "confident_joint":
             if y_given is not None:
-                raise ValueError(
-                    "y_given is only used for clean rows: it needs is_clean."
-                )
+                check_y_given(y_given, None, classes)
             estimate = self._confident_joint(
                 estimator, X, labels, classes, codes, sample_weight, weight > 0
             )
         else:
-            given = self._check_y_given(y_given, mask, classes)
+            given = None
+            if y_given is not None:
+                given = check_y_given(y_given, mask, classes)[mask]
             _check_clean_rows(codes[mask & (weight > 0)], classes)
             estimate = estimate_from_predictions(
                 Predictions(
@@ -319,17 +319,6 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
                 f"estimator must have predict_proba; got {self.estimator!r}."
             )
         return self.estimator
-
-    def _check_y_given(self, y_given, mask, classes):
-        """Codes of the given labels of the clean rows."""
-        if y_given is None:
-            return None
-        given = label_array(y_given, "y_given")
-        if given.shape != mask.shape:
-            raise ValueError(
-                f"y_given must have shape {mask.shape}, as y has; got {given.shape}."
-            )
-        return label_codes(given[mask], classes, "y_given")
 
     # The estimates.
 

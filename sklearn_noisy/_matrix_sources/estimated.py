@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from scipy.special import softmax
 from sklearn.base import clone
 
@@ -66,10 +67,14 @@ class EstimatedMatrix:
 def _fit(estimator: Any, rows: TrainingData) -> Any:
     """Fit on the rows that belong to a class, without class weights."""
     inside = rows.subset(rows.is_clean | rows.is_noisy)
-    weight = inside.sample_weight
+    weight, more = inside.sample_weight, {}
+    if inside.y_given is not None:
+        known = np.where(inside.is_clean, inside.y_given, inside.y)
+        more["y_given"] = inside.classes[known]
     return estimator.fit(
         inside.rows,
         inside.classes[inside.y],
         None if (weight == 1).all() else weight,
         is_clean=inside.is_clean if inside.is_clean.any() else None,
+        **more,
     )

@@ -35,6 +35,9 @@ from sklearn_noisy.noise import (
 
 TINY = np.finfo(np.float64).tiny
 
+# Difference of logits at which the other probabilities are 0, with any temperature.
+CERTAIN = 1e5
+
 
 @dataclass(frozen=True)
 class Learning:
@@ -151,6 +154,9 @@ class FoldNets:
     given : int64 ndarray of shape (n_noisy,)
         Labels of the noisy rows.
     weight : ndarray of shape (n_noisy,)
+    checked : tuple of ndarrays of shape (n_checked,)
+        True labels, given labels and weights of the clean rows whose given label is
+        known.
     updates_per_epoch : int
         Updates of the weights of one net in an epoch, once nets were made.
     parts : list of tuples
@@ -169,6 +175,12 @@ class FoldNets:
         self.data, self.settings, self.trainer = data, settings, trainer
         noisy = np.flatnonzero(data.is_noisy)
         self.given, self.weight = data.y[noisy], data.weight[noisy]
+        known = np.zeros(len(data.y), dtype=bool)
+        given = data.y
+        if data.y_given is not None:
+            given = data.y_given
+            known = given >= 0
+        self.checked = data.y[known], given[known], data.weight[known]
         n_folds: Any = settings.n_folds
         if n_folds == "auto":
             few = len(noisy) < LEARNING.many_rows
@@ -219,6 +231,24 @@ class FoldNets:
             result[test] = net.logits(left_out.rows)
         return result
 
+    def evidence(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Logits, given labels and weights of all rows that show how labels go wrong.
+
+        These are the noisy rows, then the checked ones, whose true label is certain.
+
+        Parameters
+        ----------
+        logits : ndarray of shape (n_noisy, n_classes)
+            Of the noisy rows.
+        """
+        true, given, weight = self.checked
+        certain = CERTAIN * (np.eye(logits.shape[1])[true] - 1)
+        return (
+            np.concatenate([logits, certain]),
+            np.concatenate([self.given, given]),
+            np.concatenate([self.weight, weight]),
+        )
+
     def warm_up(self) -> np.ndarray:
         """Logits of every noisy row by nets without a noise layer.
 
@@ -265,14 +295,12 @@ class CountedMatrix:
     def find(self, data: FitData, trainer: Trainer) -> MatrixResult:
         """The counts; if rows are left out, mainly those of confident predictions."""
         nets = FoldNets(data.everything, self.settings, trainer)
-        logits = nets.warm_up()
+        logits, given, weight = nets.evidence(nets.warm_up())
         if nets.is_cross_fitted:
-            matrix = certain_noise_matrix(
-                softmax(logits, axis=1), nets.given, nets.weight
-            )
+            matrix = certain_noise_matrix(softmax(logits, axis=1), given, weight)
         else:
             matrix = count_noise_matrix(
-                logits.argmax(axis=1), nets.given, len(nets.data.classes), nets.weight
+                logits.argmax(axis=1), given, len(nets.data.classes), weight
             )
         return MatrixResult(matrix, [matrix])
 
@@ -361,8 +389,8 @@ class MatrixTraining:
 
     def _updated(self, is_last: bool) -> np.ndarray:
         """The matrix after an epoch, which the nets train with from now on."""
-        start, matrix, given = self.path[0], self.path[-1], self.folds.given
-        logits, weight = self.folds.logits(self.nets), self.folds.weight
+        start, matrix = self.path[0], self.path[-1]
+        logits, given, weight = self.folds.evidence(self.folds.logits(self.nets))
         likely, factor, _ = likely_noise_matrix(
             logits,
             given,
@@ -376,7 +404,9 @@ class MatrixTraining:
         known = knowledge(posterior, weight)
         matrix = known * likely + (1 - known) * start
         if is_last:
-            self.label_quality = probability_right(p, given, matrix)
+            n_noisy = len(self.folds.given)
+            quality = probability_right(p[:n_noisy], given[:n_noisy], matrix)
+            self.label_quality = quality
         for net in self.nets:
             net.criterion_.set_matrix(matrix)
         return matrix

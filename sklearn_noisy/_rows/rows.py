@@ -403,6 +403,9 @@ class TrainingData:
         Which of the caller's rows these are; the others have weight 0.
     noisy_weight : float, default=1.0
         Weight of a noisy row in training, relative to that of a clean one.
+    y_given : int64 ndarray of shape (n_samples,) or None
+        Given label of each clean row before it was checked; -1 for other rows. None if
+        these labels are unknown.
     """
 
     rows: Rows
@@ -415,6 +418,7 @@ class TrainingData:
     is_noisy: np.ndarray
     kept: np.ndarray
     noisy_weight: float = 1.0
+    y_given: np.ndarray | None = None
 
     def subset(self, index: np.ndarray) -> TrainingData:
         """The rows of a mask or of indices."""
@@ -427,6 +431,7 @@ class TrainingData:
             sample_weight=self.sample_weight[index],
             is_clean=self.is_clean[index],
             is_noisy=self.is_noisy[index],
+            y_given=None if self.y_given is None else self.y_given[index],
         )
 
     def labelled(self, *, training: bool = True) -> LabelledRows:
