@@ -234,9 +234,8 @@ OPTIONAL = {
 
 def test_what_the_package_imports_is_declared():
     everywhere = imported("sklearn_noisy")
-    assert {
-        n: f for n, f in everywhere.items() if n not in {*DECLARED, *OPTIONAL}
-    } == {}
+    known = {*DECLARED, *OPTIONAL}
+    assert {n: f for n, f in everywhere.items() if n not in known} == {}
     # Extras are imported when they are needed, not with the package.
     with_the_package = imported("sklearn_noisy", at_import=True)
     assert {n: f for n, f in with_the_package.items() if n not in DECLARED} == {}
