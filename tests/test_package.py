@@ -228,7 +228,9 @@ def imported(folder, *, at_import=False):
 
 DECLARED = requirements(PROJECT["dependencies"])
 OPTIONAL = {
-    name: extra for extra in ("plot", "images") for name in requirements(EXTRAS[extra])
+    name: extra
+    for extra in ("plot", "images", "pipelines")
+    for name in requirements(EXTRAS[extra])
 }
 
 
