@@ -210,7 +210,10 @@ def imports(path, *, at_import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names.add(node.module.partition(".")[0])
-    ours = {"sklearn_noisy", *(file.stem for file in path.parent.glob("*.py"))}
+    # A program imports from its folder and, among the benchmarks, from the one above.
+    folders = (path.parent, path.parents[1])
+    ours = {file.stem for folder in folders for file in folder.glob("*.py")}
+    ours.add("sklearn_noisy")
     return {
         DISTRIBUTIONS.get(name, name)
         for name in names - ours - set(sys.stdlib_module_names)
