@@ -1,5 +1,6 @@
 """What a reader relies on: the texts run, and say what the code does."""
 
+import ast
 import doctest
 import importlib
 import inspect
@@ -7,13 +8,21 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import is_dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import sklearn_noisy
+from sklearn_noisy.inspection import (
+    LabelIssuesDisplay,
+    LossDisplay,
+    NoiseMatrixDisplay,
+    TrainingDisplay,
+)
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "doc").glob("*.md"))]
@@ -162,3 +171,144 @@ assert before == (numpy.random.get_state()[1].tolist(), torch.get_rng_state().to
 
 def test_the_version_is_that_of_the_metadata():
     assert sklearn_noisy.__version__ == version("sklearn-noisy")
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+# Where a distribution is not called as what it is imported by.
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
+
+
+def requirements(entries):
+    """``{name of the distribution: lower bound}``, of the extras it names, too."""
+    found = {}
+    for entry in entries:
+        name, extras, bound = re.fullmatch(
+            r"([\w-]+)(?:\[(.+)\])?(?:>=([\d.]+))?", entry
+        ).groups()
+        if name == PROJECT["name"]:
+            for extra in extras.split(","):
+                found |= requirements(EXTRAS[extra])
+        else:
+            found[name] = bound
+    return found
+
+
+def imports(path, *, at_import):
+    """Distributions that a file imports; `at_import`: not those within functions."""
+
+    def statements(node):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.FunctionDef, ast.Lambda)) and at_import:
+                continue
+            yield child
+            yield from statements(child)
+
+    names = set()
+    for node in statements(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module.partition(".")[0])
+    # A program imports from its folder and, among the benchmarks, from the one above.
+    folders = (path.parent, path.parents[1])
+    ours = {file.stem for folder in folders for file in folder.glob("*.py")}
+    ours.add("sklearn_noisy")
+    return {
+        DISTRIBUTIONS.get(name, name)
+        for name in names - ours - set(sys.stdlib_module_names)
+    }
+
+
+def imported(folder, *, at_import=False):
+    """``{distribution: one of the files that import it}``"""
+    return {
+        name: path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for name in imports(path, at_import=at_import)
+    }
+
+
+DECLARED = requirements(PROJECT["dependencies"])
+OPTIONAL = {
+    name: extra
+    for extra in ("plot", "images", "pipelines")
+    for name in requirements(EXTRAS[extra])
+}
+
+
+def test_what_the_package_imports_is_declared():
+    everywhere = imported("sklearn_noisy")
+    known = {*DECLARED, *OPTIONAL}
+    assert {n: f for n, f in everywhere.items() if n not in known} == {}
+    # Extras are imported when they are needed, not with the package.
+    with_the_package = imported("sklearn_noisy", at_import=True)
+    assert {n: f for n, f in with_the_package.items() if n not in DECLARED} == {}
+    assert known - {*everywhere} == set()
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: NoiseMatrixDisplay.from_matrix([[0.9, 0.2], [0.1, 0.8]]),
+        lambda: LossDisplay.from_losses(["blurry"]),
+        lambda: TrainingDisplay(
+            [{"epoch": 1, "train_loss": 0.5}], kept_epoch=None
+        ).plot(),
+        lambda: LabelIssuesDisplay.from_issues(
+            pd.DataFrame(
+                {
+                    "is_label_issue": [True],
+                    "label_quality": [0.1],
+                    "given_label": [0],
+                    "predicted_label": [1],
+                }
+            ),
+            [[0.0]],
+        ),
+    ],
+)
+def test_displays_name_the_extra_that_is_missing(draw, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("matplotlib")]:
+        monkeypatch.setitem(sys.modules, name, None)  # importing it is an ImportError
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=re.escape("sklearn-noisy[plot]")):
+        draw()
+
+
+@pytest.mark.parametrize(
+    ("folder", "extra"),
+    [
+        ("tests", "test"),
+        ("examples", "plot"),
+        ("benchmarks", "dev"),
+        ("doc", "doc"),
+    ],
+)
+def test_what_the_other_folders_import_is_declared(folder, extra):
+    declared = {*DECLARED, *requirements(EXTRAS[extra])}
+    assert {n: f for n, f in imported(folder).items() if n not in declared} == {}
+
+
+def pins(name):
+    """``{distribution: version}`` of a file of constraints."""
+    lines = (ROOT / name).read_text().splitlines()
+    return {
+        distribution.lower().replace("_", "-"): version
+        for line in lines
+        if not line.startswith("#")
+        for distribution, version in [line.split("==")]
+    }
+
+
+def test_the_oldest_versions_are_the_lower_bounds():
+    oldest = pins("constraints-oldest.txt")
+    for name, bound in {**DECLARED, **requirements(EXTRAS["test"])}.items():
+        # 2.5 and 2.5.0 are the same version.
+        assert re.fullmatch(rf"{re.escape(bound)}(\.0)*", oldest[name]), name
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", "constraints-newest.txt"])
+def test_the_constraints_pin_everything_that_is_declared(name):
+    wanted = {**DECLARED, **requirements(EXTRAS["test"])}
+    assert set(wanted) - set(pins(name)) == set()

@@ -204,8 +204,6 @@ class NoiseMatrixDisplay:
         TypeError
             If `include_values` or `colorbar` is not a boolean.
         """
-        from matplotlib.colors import PowerNorm
-
         if include_values is not None:
             include_values = check_flag(include_values, "include_values")
         colorbar = check_flag(colorbar, "colorbar")
@@ -221,6 +219,8 @@ class NoiseMatrixDisplay:
             extra_width=0.8,
             layout=LAYOUT,
         )
+        from matplotlib.colors import PowerNorm  # after get_axes, whose error helps
+
         top = max(float(matrix.max()) for _, matrix, _ in panels)
         norm = PowerNorm(1 if n_classes <= LIMITS.linear else 0.5, vmin=0, vmax=top)
         images = []

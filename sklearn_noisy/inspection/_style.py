@@ -60,14 +60,20 @@ def get_axes(
 
     Raises
     ------
+    ImportError
+        If matplotlib is not installed.
     ValueError
         If the number of given axes is not `n_axes`.
     TypeError
         If `ax` holds something else than Axes.
     """
-    import matplotlib.pyplot as plt
-    from matplotlib.axes import Axes
-
+    try:
+        import matplotlib.pyplot as plt
+        from matplotlib.axes import Axes
+    except ImportError as error:
+        raise ImportError(
+            "Displays are drawn by matplotlib: pip install sklearn-noisy[plot]."
+        ) from error
     if ax is not None:
         axes = np.ravel(np.asarray(ax, dtype=object))
         if len(axes) != n_axes:
