@@ -1,14 +1,19 @@
 """Parameters: skorch's keyword arguments, and checks of the other parameters."""
 
 import difflib
-from numbers import Integral
-from os import PathLike
+from os import PathLike, fspath
+from pathlib import Path
 from types import NoneType
 
-from sklearn.utils import check_scalar
 from skorch.callbacks import Callback
 
-from sklearn_noisy._validation import check_real
+from sklearn_noisy._validation import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_real,
+    check_verbose,
+)
 from sklearn_noisy.exceptions import UnknownParameterError
 
 # skorch's own names that the estimators pass on.
@@ -150,8 +155,13 @@ class SkorchParamsMixin:
         TypeError, ValueError
         """
         check_real(self.lr, "lr", min_val=0, include_boundaries="neither")
-        check_scalar(self.max_epochs, "max_epochs", Integral, min_val=1)
-        check_scalar(self.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
+        check_integer(self.max_epochs, "max_epochs", min_val=1)
+        check_integer(
+            self.n_iter_no_change,
+            "n_iter_no_change",
+            min_val=1,
+            hint="Training does not stop early if it is max_epochs or more.",
+        )
         check_real(
             self.validation_fraction,
             "validation_fraction",
@@ -159,31 +169,21 @@ class SkorchParamsMixin:
             max_val=1,
             include_boundaries="neither",
         )
-        sizes = (-1, *self._named_batch_sizes)  # -1: skorch's name for all rows
-        if self.batch_size not in sizes:
-            check_scalar(self.batch_size, "batch_size", Integral, min_val=1)
-        if self.early_stopping not in ("auto", True, False):
-            raise ValueError(
-                "early_stopping must be 'auto', True or False; got "
-                f"{self.early_stopping!r}."
-            )
-        if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"precision must be one of {', '.join(map(repr, PRECISIONS))}; got "
-                f"{self.precision!r}."
-            )
-        if not isinstance(self.checkpoint, (str, PathLike, NoneType)):
-            raise TypeError(
-                "checkpoint must be the path of a folder, or None; got "
-                f"{self.checkpoint!r}."
-            )
+        # -1: skorch's name for all rows
+        special = (-1, *self._named_batch_sizes)
+        check_integer(self.batch_size, "batch_size", min_val=1, special=special)
+        check_flag(self.early_stopping, "early_stopping", words=("auto",))
+        check_flag(self.warm_start, "warm_start")
+        check_verbose(self.verbose)
+        check_choice(self.precision, "precision", PRECISIONS)
+        _check_folder(self.checkpoint)
         if not callable(self.optimizer):
             raise TypeError(
                 "optimizer must be an optimizer class such as torch.optim.Adam; got "
                 f"{self.optimizer!r}."
             )
         if not isinstance(self.callbacks, (list, tuple, NoneType)) and (
-            self.callbacks != "disable"
+            not isinstance(self.callbacks, str) or self.callbacks != "disable"
         ):
             raise TypeError(
                 "callbacks must be a list of skorch callbacks, 'disable' or None; got "
@@ -197,6 +197,26 @@ class SkorchParamsMixin:
                         "callbacks must be a list of skorch callbacks, or of pairs "
                         f"of a name and one; got {callback!r} in it."
                     )
+
+
+def _check_folder(checkpoint):
+    """Refuse a `checkpoint` that cannot be a folder."""
+    if checkpoint is None:
+        return
+    if not isinstance(checkpoint, (str, PathLike)):
+        raise TypeError(
+            f"checkpoint must be the path of a folder, or None; got {checkpoint!r}."
+        )
+    if not fspath(checkpoint):
+        raise ValueError(
+            "checkpoint must be the path of a folder, or None; got ''. (The working "
+            "directory is '.'.)"
+        )
+    for path in (Path(checkpoint), *Path(checkpoint).parents):
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(
+                f"checkpoint must be the path of a folder; {str(path)!r} is a file."
+            )
 
 
 def _hint(name, own, has_loss):
