@@ -164,7 +164,8 @@ def check_real(
     try:
         number = float(value)
     except OverflowError:  # an integer that no float can hold
-        number = math.inf if value > 0 else -math.inf
+        size: Any = value
+        number = math.inf if size > 0 else -math.inf
     above = number >= min_val if left else number > min_val
     below = number <= max_val if right else number < max_val
     if not (above and below):  # also for NaN
@@ -288,6 +289,29 @@ def label_codes(y: ArrayLike, classes: np.ndarray, name: str = "y") -> IntArray:
     order = np.argsort(classes)
     codes = order[np.searchsorted(classes, y, sorter=order)]
     return codes.astype(np.int64, copy=False)
+
+
+def check_columns(X: Any) -> None:
+    """Raise if a column of a DataFrame holds dates, times or durations.
+
+    Converted to numbers, a missing one would be -9.2e18.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not hasattr(X, "columns") or not hasattr(X, "dtypes"):
+        return
+    for name, dtype in zip(X.columns, X.dtypes, strict=True):
+        if hasattr(dtype, "is_temporal"):  # of polars
+            is_temporal = dtype.is_temporal()
+        else:
+            is_temporal = getattr(dtype, "kind", "O") in "mM"
+        if is_temporal:
+            raise ValueError(
+                f"X must hold numbers; column {name!r} is of dtype {dtype}. Convert "
+                "it, for instance to a number of days."
+            )
 
 
 def check_no_missing(y: Any, name: str = "y") -> None:

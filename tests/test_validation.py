@@ -482,7 +482,7 @@ def test_only_the_ratios_of_weights_count(size):
             .predict_proba(X)
         ),
         lambda w: (
-            NoiseMatrixEstimator(GaussianNB(), n_bootstrap=2, random_state=0)
+            NoiseMatrixEstimator(GaussianNB(), l1_penalty=0.1, n_bootstrap=2)
             .fit(X, y, sample_weight=w, is_clean=is_clean)
             .noise_matrix_
         ),
