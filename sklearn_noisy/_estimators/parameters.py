@@ -1,6 +1,7 @@
 """Parameters: skorch's keyword arguments, and checks of the other parameters."""
 
 import difflib
+import inspect
 from os import PathLike, fspath
 from pathlib import Path
 from types import NoneType
@@ -15,6 +16,7 @@ from sklearn_noisy._validation import (
     check_verbose,
 )
 from sklearn_noisy.exceptions import UnknownParameterError
+from sklearn_noisy.losses import LOSSES
 
 # skorch's own names that the estimators pass on.
 PASSED_ON = (
@@ -60,6 +62,12 @@ KNOWN_ELSEWHERE = {
 }
 
 
+def parameters_of_loss(loss):
+    """Names of the parameters of a loss by name or class; none for other objects."""
+    cls = LOSSES.get(loss) if isinstance(loss, str) else loss
+    return inspect.signature(cls).parameters if isinstance(cls, type) else {}
+
+
 class SkorchParamsMixin:
     """Parameters that arrive through ``**kwargs``.
 
@@ -98,9 +106,16 @@ class SkorchParamsMixin:
         Raises
         ------
         ValueError
-            If a name is not a parameter.
+            If a name is not a parameter. The message suggests the one that was
+            probably meant. No parameter has then changed.
         """
         own = {}
+        before, kwargs = dict(vars(self)), dict(self._kwargs)
+        nested = {
+            name: value.get_params(deep=False)
+            for name, value in before.items()
+            if hasattr(value, "get_params") and not isinstance(value, type)
+        }
         for name, value in params.items():
             group, is_nested, _ = name.partition("__")
             in_group = group in GROUPS and (group != "loss" or hasattr(self, "loss"))
@@ -108,7 +123,17 @@ class SkorchParamsMixin:
                 self._kwargs[name] = value
             else:
                 own[name] = value
-        super().set_params(**own)
+        try:
+            super().set_params(**own)
+        except ValueError as error:
+            vars(self).clear()
+            vars(self).update(before, _kwargs=kwargs)
+            for name, parameters in nested.items():
+                before[name].set_params(**parameters)
+            loss = own.get("loss", getattr(self, "loss", None))
+            unknown = [name for name in own if name not in self.get_params()]
+            hint = self._hint(unknown[0], loss) if unknown else ""
+            raise ValueError(f"{error}{hint}") from error
         return self
 
     def _check_kwargs(self):
@@ -137,7 +162,7 @@ class SkorchParamsMixin:
             if not (name in PASSED_ON or in_group) or (
                 group == "loss" and not has_loss
             ):
-                hint = _hint(name, self._get_param_names(), has_loss)
+                hint = self._hint(name, getattr(self, "loss", None))
                 raise UnknownParameterError(
                     f"{type(self).__name__} has no parameter {name!r}.{hint}"
                 )
@@ -146,6 +171,17 @@ class SkorchParamsMixin:
             else:
                 groups["net"][name] = value
         return groups
+
+    def _hint(self, name, loss=None):
+        """Hint of an error: the parameters that were probably meant."""
+        has_loss = hasattr(self, "loss")
+        of_loss = [] if loss is None else [*LOSSES, loss]
+        if any(name in parameters_of_loss(each) for each in of_loss):
+            meant = [f"loss__{name}"]
+            if name in KNOWN_ELSEWHERE:
+                meant.insert(0, KNOWN_ELSEWHERE[name])
+            return f" Did you mean {' or '.join(map(repr, meant))}?"
+        return _hint(name, self._get_param_names(), has_loss)
 
     def _check_parameters(self):
         """Refuse values of the training parameters that are out of their range.
@@ -214,7 +250,7 @@ def _check_folder(checkpoint):
         )
     for path in (Path(checkpoint), *Path(checkpoint).parents):
         if path.exists() and not path.is_dir():
-            raise NotADirectoryError(
+            raise ValueError(
                 f"checkpoint must be the path of a folder; {str(path)!r} is a file."
             )
 

@@ -1,15 +1,14 @@
 """RobustLossClassifier: a net trained with a loss that is robust to wrong labels."""
 
-import inspect
 from dataclasses import replace
 from functools import partial
 
 import torch
 
 from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
+from sklearn_noisy._estimators.parameters import parameters_of_loss
 from sklearn_noisy._training.callbacks import BestEpoch, LossSchedule, ScheduledLoss
 from sklearn_noisy._validation import check_integer
-from sklearn_noisy.losses import LOSSES
 
 
 class RobustLossClassifier(BaseNoisyLabelClassifier):
@@ -299,11 +298,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
 
 def loss_parameters(estimator, params):
     """Parameters of the loss: `params`, `gamma` and `c`."""
-    loss = estimator.loss
-    cls = LOSSES.get(loss, loss) if isinstance(loss, str) else loss
-    if not isinstance(cls, type):
-        return params
-    accepted = inspect.signature(cls).parameters
+    accepted = parameters_of_loss(estimator.loss)
     for name in ("gamma", "c"):
         value = getattr(estimator, name)
         # A grid search over losses also sets gamma for losses without this parameter.
