@@ -833,3 +833,21 @@ def test_what_a_fit_leaves_does_not_grow_with_the_rows(blobs):
             for n in (5, 20)
         )
         assert many < 1.02 * few
+
+
+def test_label_quality_says_why_it_is_missing(blobs):
+    X, _, y_mixed, is_clean, Q = blobs
+    rows = X[:60], y_mixed[:60]
+    for params, message in (
+        ({}, "fewer than 200 noisy rows are not divided: set n_folds"),
+        ({"noise_matrix": Q}, "its matrix was not learned"),
+    ):
+        clf = small(max_epochs=2, n_rounds=0, **params)
+        with pytest.raises(AttributeError, match="_: it is not fitted yet"):
+            _ = clf.label_quality_
+        clf.fit(*rows, is_clean=is_clean[:60])
+        assert not hasattr(clf, "label_quality_")
+        with pytest.raises(AttributeError, match=message):
+            _ = clf.label_quality_
+    clf = small(max_epochs=2, n_rounds=0, n_folds=2).fit(*rows, is_clean=is_clean[:60])
+    assert clf.label_quality_.shape == (60,)
