@@ -1,9 +1,10 @@
 """Checks of labels, weights, masks, numbers and random states: no torch."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from reprlib import Repr
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -27,15 +28,30 @@ _SHORT = Repr()
 _SHORT.maxother = 200  # of an entry that is an object
 
 
-def check_choice(value: Any, name: str, choices: Iterable[str]) -> None:
-    """Raise a ValueError unless `value` is one of the choices."""
-    if not isinstance(value, str) or value not in choices:
+def check_choice(
+    value: Any, name: str, choices: Iterable[str | None], *, hint: str = ""
+) -> None:
+    """Raise a ValueError unless `value` is one of the choices.
+
+    Parameters
+    ----------
+    value : object
+        An array is no choice. (Compared with one, it would give an array.)
+    name : str
+        The parameter's name in an error message.
+    choices : iterable of str or None
+    hint : str, default=""
+        A sentence at the end of the message.
+    """
+    if not isinstance(value, str | NoneType) or value not in choices:
         listed = ", ".join(map(repr, choices))
-        raise ValueError(f"{name} must be one of {listed}; got {value!r}.")
+        raise ValueError(
+            f"{name} must be one of {listed}; got {value!r}.{hint and ' ' + hint}"
+        )
 
 
-def check_flag(value: Any, name: str) -> bool:
-    """True or False as a bool.
+def check_flag(value: Any, name: str, *, words: Sequence[str] = ()) -> bool | str:
+    """True or False as a bool, or one of the words.
 
     Parameters
     ----------
@@ -43,23 +59,38 @@ def check_flag(value: Any, name: str) -> bool:
         A text such as ``"False"`` would count as true, so it is no flag.
     name : str
         The parameter's name in an error message.
+    words : sequence of str, default=()
+        Further values that are accepted.
 
     Returns
     -------
-    bool
+    bool or str
 
     Raises
     ------
     TypeError
         If `value` is not a boolean.
+    ValueError
+        If there are words, and `value` is another one.
     """
     if isinstance(value, bool | np.bool_):
         return bool(value)
-    raise TypeError(f"{name} must be True or False; got {value!r}.")
+    if isinstance(value, str) and value in words:
+        return value
+    accepted = ", ".join([*map(repr, words), "True or False"])
+    kind = ValueError if words and isinstance(value, str) else TypeError
+    raise kind(f"{name} must be {accepted}; got {value!r}.")
 
 
-def check_integer(value: Any, name: str, *, min_val: int) -> int:
-    """An integer from `min_val` on as an int.
+def check_integer(
+    value: Any,
+    name: str,
+    *,
+    min_val: int,
+    special: Sequence[int | str] = (),
+    hint: str = "",
+) -> Any:
+    """An integer from `min_val` on as an int, or one of the special values.
 
     Parameters
     ----------
@@ -68,23 +99,37 @@ def check_integer(value: Any, name: str, *, min_val: int) -> int:
     name : str
         The parameter's name in an error message.
     min_val : int
+    special : sequence of int or str, default=()
+        Further values that are accepted.
+    hint : str, default=""
+        A sentence at the end of the message.
 
     Returns
     -------
-    int
+    int or str
 
     Raises
     ------
     TypeError
         If `value` is no integer.
     ValueError
-        If it is below `min_val`.
+        If it is below `min_val`, or a text that is not among the special values.
     """
     is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+    if (is_integer or isinstance(value, str)) and value in special:
+        return int(value) if is_integer else value
     if is_integer and value >= min_val:
         return int(value)
-    kind = ValueError if is_integer else TypeError
-    raise kind(f"{name} must be an integer >= {min_val}, got {value!r}.")
+    accepted = " or ".join([*map(repr, special), f"an integer >= {min_val}"])
+    is_word = isinstance(value, str) and any(isinstance(s, str) for s in special)
+    kind = ValueError if is_integer or is_word else TypeError
+    raise kind(f"{name} must be {accepted}, got {value!r}.{hint and ' ' + hint}")
+
+
+def check_verbose(value: Any) -> None:
+    """Raise unless `verbose` is a boolean or an integer from 0 on."""
+    if not isinstance(value, bool | np.bool_):
+        check_integer(value, "verbose", min_val=0)
 
 
 def check_real(
@@ -94,8 +139,9 @@ def check_real(
     min_val: float = -math.inf,
     max_val: float = math.inf,
     include_boundaries: str = "both",
-) -> float:
-    """A finite number within an interval, as a float.
+    words: Sequence[str] = (),
+) -> Any:
+    """A finite number within an interval, as a float, or one of the words.
 
     Parameters
     ----------
@@ -105,33 +151,47 @@ def check_real(
     min_val, max_val : float, default=-inf, inf
     include_boundaries : {"left", "right", "both", "neither"}, default="both"
         Which of the finite bounds are allowed values.
+    words : sequence of str, default=()
+        Further values that are accepted.
 
     Returns
     -------
-    float
+    float or str
 
     Raises
     ------
     TypeError
         If `value` is a boolean or no real number.
     ValueError
-        If `value` is NaN, infinite or outside the interval.
+        If `value` is NaN, infinite or outside the interval, or a text that is not
+        among the words.
     """
+    if isinstance(value, str) and value in words:
+        return value
     left = include_boundaries in ("left", "both") and math.isfinite(min_val)
     right = include_boundaries in ("right", "both") and math.isfinite(max_val)
     interval = f"{'(['[left]}{min_val}, {max_val}{')]'[right]}"
+    accepted = " or ".join([*map(repr, words), f"a number in {interval}"])
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number in {interval}, got {value!r}.")
-    number = float(value)
+        kind = ValueError if words and isinstance(value, str) else TypeError
+        raise kind(f"{name} must be {accepted}, got {value!r}.")
+    try:
+        number = float(value)
+    except OverflowError:  # an integer that no float can hold
+        size: Any = value
+        number = math.inf if size > 0 else -math.inf
     above = number >= min_val if left else number > min_val
     below = number <= max_val if right else number < max_val
     if not (above and below):  # also for NaN
-        raise ValueError(f"{name} must be in {interval}, got {value!r}.")
+        within = accepted if words else f"in {interval}"
+        raise ValueError(f"{name} must be {within}, got {value!r}.")
     return number
 
 
 def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> FloatArray:
     """Weights as a float64 array of shape (n_samples,); None is all ones.
+
+    Extremely large or small ones are multiplied by a common factor (`moderate`).
 
     Raises
     ------
@@ -160,7 +220,19 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> Floa
         )
     if not weight.any():
         raise ValueError("sample_weight must contain at least one non-zero number.")
-    return weight
+    return moderate(weight)
+
+
+def moderate(weight: FloatArray) -> FloatArray:
+    """Weights of the same ratios, whose sums and squares are finite and positive.
+
+    If the largest one is above 1e100 or below 1e-100, all are multiplied by the same
+    power of two, which is exact.
+    """
+    largest = weight.max()
+    if largest == 0 or 1e-100 <= largest <= 1e100:
+        return weight
+    return np.ldexp(weight, -int(np.frexp(largest)[1]))
 
 
 def check_is_clean(
@@ -265,6 +337,29 @@ def label_codes(y: ArrayLike, classes: np.ndarray, name: str = "y") -> IntArray:
     order = np.argsort(classes)
     codes = order[np.searchsorted(classes, y, sorter=order)]
     return codes.astype(np.int64, copy=False)
+
+
+def check_columns(X: Any) -> None:
+    """Raise if a column of a DataFrame holds dates, times or durations.
+
+    Converted to numbers, a missing one would be -9.2e18.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not hasattr(X, "columns") or not hasattr(X, "dtypes"):
+        return
+    for name, dtype in zip(X.columns, X.dtypes, strict=True):
+        if hasattr(dtype, "is_temporal"):  # of polars
+            is_temporal = dtype.is_temporal()
+        else:
+            is_temporal = getattr(dtype, "kind", "O") in "mM"
+        if is_temporal:
+            raise ValueError(
+                f"X must hold numbers; column {name!r} is of dtype {dtype}. Convert "
+                "it, for instance to a number of days."
+            )
 
 
 def check_no_missing(y: Any, name: str = "y") -> None:
@@ -411,24 +506,29 @@ def class_weights(
 
     Raises
     ------
+    TypeError
+        If `class_weight` is of another type, or a weight is no number.
     ValueError
-        If `class_weight` is another string, or holds a negative weight.
+        If `class_weight` is another string, or a weight is negative or not finite.
     """
     if class_weight is None:
         return np.ones(len(classes))
-    if isinstance(class_weight, str) and class_weight != "balanced":
-        raise ValueError(
+    if isinstance(class_weight, Mapping):
+        class_weight = {
+            label: check_real(weight, f"class_weight[{label!r}]", min_val=0)
+            for label, weight in class_weight.items()
+        }
+        sample_weight = None
+    elif not isinstance(class_weight, str) or class_weight != "balanced":
+        kind = ValueError if isinstance(class_weight, str) else TypeError
+        raise kind(
             "class_weight must be None, 'balanced' or a dict {label: weight}; got "
             f"{class_weight!r}."
         )
-    if isinstance(class_weight, dict):
-        if any(weight < 0 for weight in class_weight.values()):
-            raise ValueError(
-                f"class_weight must not hold negative weights; got {class_weight!r}."
-            )
-        sample_weight = None
-    return compute_class_weight(
-        class_weight, classes=classes, y=classes[codes], sample_weight=sample_weight
+    return moderate(
+        compute_class_weight(
+            class_weight, classes=classes, y=classes[codes], sample_weight=sample_weight
+        )
     )
 
 

@@ -5,7 +5,7 @@ from sklearn.utils import check_array, check_consistent_length
 from skorch.callbacks import Callback
 
 from sklearn_noisy._rows.rows import Rows
-from sklearn_noisy._validation import label_array, label_codes
+from sklearn_noisy._validation import check_columns, label_array, label_codes
 
 __all__ = ["EpochAccuracy"]
 
@@ -59,6 +59,7 @@ class EpochAccuracy(Callback):
         """
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"name must be a non-empty string; got {self.name!r}.")
+        check_columns(self.X)
         rows = check_array(
             self.X, accept_sparse="csr", allow_nd=True, input_name="X", estimator=self
         )

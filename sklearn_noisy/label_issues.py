@@ -7,7 +7,12 @@ from scipy.optimize import nnls
 from sklearn import config_context
 
 from sklearn_noisy._estimators.cross_fitting import out_of_fold_probabilities
-from sklearn_noisy._validation import check_choice, encode_labels, label_array
+from sklearn_noisy._validation import (
+    check_choice,
+    check_verbose,
+    encode_labels,
+    label_array,
+)
 from sklearn_noisy.noise import probability_right
 from sklearn_noisy.noise._checks import (
     check_noise_matrix,
@@ -131,6 +136,7 @@ def find_label_issues(  # noqa: PLR0913
     import pandas as pd  # slow to import, and needed here only
 
     check_choice(filter_by, "filter_by", FILTERS)
+    check_verbose(verbose)
     if pred_probs is None and not (
         hasattr(estimator, "fit") and hasattr(estimator, "predict_proba")
     ):

@@ -1,14 +1,17 @@
 """Splitters that take clean rows into account."""
 
-from numbers import Integral
-
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_noisy._splits import deal_by_class
-from sklearn_noisy._validation import check_is_clean, label_array
+from sklearn_noisy._validation import (
+    check_flag,
+    check_integer,
+    check_is_clean,
+    label_array,
+)
 
 __all__ = ["CleanRowsKFold"]
 
@@ -94,7 +97,8 @@ class CleanRowsKFold(BaseCrossValidator):
         ValueError
             If `is_clean` is not given, or marks fewer rows than there are folds.
         """
-        check_scalar(self.n_splits, "n_splits", Integral, min_val=2)
+        check_integer(self.n_splits, "n_splits", min_val=2)
+        check_flag(self.shuffle, "shuffle")
         n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
         if is_clean is None:
             raise ValueError(

@@ -61,7 +61,7 @@ def test_a_class_with_fewer_clean_rows_than_folds():
     ("cv", "arguments", "message"),
     [
         (CleanRowsKFold(), {}, "CleanRowsKFold needs is_clean"),
-        (CleanRowsKFold(1), {}, "n_splits == 1, must be >= 2"),
+        (CleanRowsKFold(1), {}, "n_splits must be an integer >= 2, got 1"),
         (CleanRowsKFold(), {"is_clean": [True] * 3}, "boolean mask of shape"),
         (CleanRowsKFold(), {"is_clean": [False] * 10}, "marks no row as clean"),
         (

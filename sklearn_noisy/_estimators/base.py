@@ -23,11 +23,12 @@ from skorch.helper import SliceDataset
 from torch.utils.data import DataLoader, Dataset
 
 from sklearn_noisy._estimators.parameters import SkorchParamsMixin
-from sklearn_noisy._rows.rows import FitData, Rows, TrainingData
+from sklearn_noisy._rows.rows import FitData, Rows, TrainingData, check_range
 from sklearn_noisy._training.callbacks import BestEpoch
 from sklearn_noisy._training.checkpoint import checkpointed
 from sklearn_noisy._training.trainer import NetSpec, Trainer, resolve_device
 from sklearn_noisy._validation import (
+    check_columns,
     check_is_clean,
     check_no_missing,
     check_partial_fit_classes,
@@ -37,8 +38,8 @@ from sklearn_noisy._validation import (
     encode_labels,
     own_generator,
 )
-from sklearn_noisy.exceptions import TrainingInterruptedWarning
-from sklearn_noisy.nn import MLP
+from sklearn_noisy.exceptions import ModuleOutputError, TrainingInterruptedWarning
+from sklearn_noisy.nn import MLP, floating_dtype
 
 # Types that read their rows on request.
 DATASETS = (Dataset, SliceDataset)
@@ -191,6 +192,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             spec = self._net_spec(data.rows, data.classes, n_rows, device)
             if goes_on:
                 trainer = self._trainer
+                check_range(data.rows, floating_dtype(self.module_))
                 trainer.take_over(self._continued(spec))
             else:
                 trainer = Trainer(spec, own_generator(self.random_state))
@@ -309,7 +311,19 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
     def _logits(self, X):
         check_is_fitted(self)
         rows, _ = check_rows(self, X, (), self._trainer.spec.row_shape)
-        return self.net_.logits(rows)
+        check_range(rows, floating_dtype(self.module_))
+        logits = self.net_.logits(rows)
+        # -inf is the logit of a class that a network excludes.
+        wrong = np.flatnonzero(~np.isfinite(logits.max(axis=1)))
+        if len(wrong):
+            row = int(wrong[0])
+            raise ModuleOutputError(
+                f"The network returns no probabilities for {len(wrong)} of "
+                f"{len(logits)} rows of X, the first of them row {row}: its logits "
+                "are not finite. The row or the weights of the network hold values "
+                "that are too large or not finite."
+            )
+        return logits
 
 
 def with_y_given(data, y_given, is_clean):
@@ -385,12 +399,14 @@ def check_rows(estimator, X, labels, row_shape):
     options = {"reset": row_shape is None, "allow_nd": True}
     if isinstance(X, DATASETS):
         rows = X if isinstance(X, Rows) else _rows_of_dataset(X)
+        _check_width(rows)
         if row_shape is not None:
             _check_shape(estimator, rows.source.row_shape, row_shape)
         validate_data(estimator, rows.take(slice(0, 1)).numpy(), **options)
         labels = [column_or_1d(y, warn=True) for y in labels]
         check_consistent_length(rows, *labels)
         return rows, labels
+    check_columns(X)
     shape = getattr(X, "shape", ())
     if row_shape is not None and shape and (len(shape) > 2 or len(row_shape) > 1):
         # Images: scikit-learn compares the sizes of one axis alone.
@@ -399,9 +415,18 @@ def check_rows(estimator, X, labels, row_shape):
     X, *labels = checked if labels else [checked]
     # The order of the indices must not change what a fit depends on (checkpoints).
     rows = Rows(X.sorted_indices() if sparse.issparse(X) else X)
+    _check_width(rows)
     if row_shape is not None:
         _check_shape(estimator, rows.source.row_shape, row_shape)
     return rows, labels
+
+
+def _check_width(rows):
+    if 0 in rows.source.row_shape:
+        raise ValueError(
+            f"X has rows of shape {rows.source.row_shape}, which hold no value; a "
+            "minimum of 1 is required."
+        )
 
 
 def _check_shape(estimator, shape, expected):

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from sklearn_noisy._estimators.base import DATASETS, BaseNoisyLabelClassifier
 from sklearn_noisy._rows.rows import Rows
 from sklearn_noisy._splits import make_splits
-from sklearn_noisy._validation import check_sample_weight
+from sklearn_noisy._validation import check_columns, check_sample_weight
 from sklearn_noisy.exceptions import TrainingInterruptedWarning
 
 
@@ -57,6 +57,7 @@ def rows_for(estimator, X, n_jobs):
         return X if shares else X.original()
     if not shares or isinstance(X, DATASETS):
         return X
+    check_columns(X)
     X = check_array(
         X, accept_sparse="csr", allow_nd=True, input_name="X", estimator=estimator
     )

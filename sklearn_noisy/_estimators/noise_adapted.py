@@ -12,6 +12,7 @@ from skorch.callbacks import LRScheduler
 from sklearn_noisy._estimators.base import READ_BY_EVERY_CALL, BaseNoisyLabelClassifier
 from sklearn_noisy._estimators.noise_matrix import NoiseMatrixEstimator
 from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
+from sklearn_noisy._matrix_sources.learned import LEARNING
 from sklearn_noisy._matrix_sources.plan import is_fixed, make_criterion, make_plan
 from sklearn_noisy._training.callbacks import BestEpoch, OneCycle, is_worse
 from sklearn_noisy._training.trainer import SEED_LIMIT, seeded_torch
@@ -69,6 +70,33 @@ def has_noise_matrix(estimator):
             "of a given label; 'bottom_up' has predict_noisy_proba."
         )
     return True
+
+
+class _LabelQuality:
+    """What `label_quality_` is where the fit has not set it: an error with the reason.
+
+    It has no ``__set__``, so an attribute of the instance hides it. A property, or
+    ``__getattr__``, would hide that attribute or the errors of other properties.
+    """
+
+    def __get__(self, estimator, owner):
+        if estimator is None:
+            return self
+        name = f"{owner.__name__} has no label_quality_: "
+        if not hasattr(estimator, "_trainer"):
+            raise AttributeError(name + "it is not fitted yet.")
+        if is_fixed(estimator.noise_model, estimator.noise_matrix, estimator.refine):
+            raise AttributeError(
+                name + "its matrix was not learned. find_label_issues with "
+                "filter_by='posterior' and noise_matrix=noise_matrix_ finds wrong "
+                "labels."
+            )
+        raise AttributeError(
+            name + "it needs a matrix that EM learned (noise_matrix='learn' or "
+            "refine=True, without a regularizer) with at least two folds. With "
+            f"n_folds='auto', fewer than {LEARNING.few_rows} noisy rows are not "
+            "divided: set n_folds."
+        )
 
 
 class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
@@ -450,6 +478,8 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         float64 ndarray of shape (n_samples, n_classes)
         """
         return self.predict_proba(X) @ self.noise_matrix_.T
+
+    label_quality_ = _LabelQuality()
 
     # Weights of noisy rows are computed in every call.
     _read_by_every_call = READ_BY_EVERY_CALL | {"gamma"}

@@ -8,7 +8,7 @@ from joblib import Parallel, delayed
 from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
-from sklearn.utils import check_scalar, get_tags, indexable
+from sklearn.utils import get_tags, indexable
 from sklearn.utils.validation import validate_data
 from tqdm import tqdm
 
@@ -24,8 +24,10 @@ from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
 from sklearn_noisy._splits import make_splits
 from sklearn_noisy._validation import (
     check_choice,
+    check_integer,
     check_is_clean,
     check_sample_weight,
+    check_verbose,
     check_y_given,
     encode_labels,
     label_array,
@@ -215,6 +217,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         TypeError
             If `estimator` is no classifier with ``predict_proba``.
         """
+        check_verbose(self.verbose)
         X, y = indexable(X, y)
         if not (isinstance(X, (list, *DATASETS)) or hasattr(X, "iloc") or issparse(X)):
             X = np.asarray(X)
@@ -300,7 +303,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
 
     def _check_settings(self, method, n_classes):
         """Checked parameters of Eqs. 3 and 5, even if the method does not use them."""
-        check_scalar(self.n_bootstrap, "n_bootstrap", Integral, min_val=0)
+        check_integer(self.n_bootstrap, "n_bootstrap", min_val=0)
         values = {field.name: getattr(self, field.name) for field in fields(Settings)}
         values["method"] = "inverse" if method == "inverse" else "l1"
         settings = Settings(**values)

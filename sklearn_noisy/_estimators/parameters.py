@@ -1,15 +1,22 @@
 """Parameters: skorch's keyword arguments, and checks of the other parameters."""
 
 import difflib
-from numbers import Integral
-from os import PathLike
+import inspect
+from os import PathLike, fspath
+from pathlib import Path
 from types import NoneType
 
-from sklearn.utils import check_scalar
 from skorch.callbacks import Callback
 
-from sklearn_noisy._validation import check_real
+from sklearn_noisy._validation import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_real,
+    check_verbose,
+)
 from sklearn_noisy.exceptions import UnknownParameterError
+from sklearn_noisy.losses import LOSSES
 
 # skorch's own names that the estimators pass on.
 PASSED_ON = (
@@ -55,6 +62,12 @@ KNOWN_ELSEWHERE = {
 }
 
 
+def parameters_of_loss(loss):
+    """Names of the parameters of a loss by name or class; none for other objects."""
+    cls = LOSSES.get(loss) if isinstance(loss, str) else loss
+    return inspect.signature(cls).parameters if isinstance(cls, type) else {}
+
+
 class SkorchParamsMixin:
     """Parameters that arrive through ``**kwargs``.
 
@@ -93,9 +106,16 @@ class SkorchParamsMixin:
         Raises
         ------
         ValueError
-            If a name is not a parameter.
+            If a name is not a parameter. The message suggests the one that was
+            probably meant. No parameter has then changed.
         """
         own = {}
+        before, kwargs = dict(vars(self)), dict(self._kwargs)
+        nested = {
+            name: value.get_params(deep=False)
+            for name, value in before.items()
+            if hasattr(value, "get_params") and not isinstance(value, type)
+        }
         for name, value in params.items():
             group, is_nested, _ = name.partition("__")
             in_group = group in GROUPS and (group != "loss" or hasattr(self, "loss"))
@@ -103,7 +123,17 @@ class SkorchParamsMixin:
                 self._kwargs[name] = value
             else:
                 own[name] = value
-        super().set_params(**own)
+        try:
+            super().set_params(**own)
+        except ValueError as error:
+            vars(self).clear()
+            vars(self).update(before, _kwargs=kwargs)
+            for name, parameters in nested.items():
+                before[name].set_params(**parameters)
+            loss = own.get("loss", getattr(self, "loss", None))
+            unknown = [name for name in own if name not in self.get_params()]
+            hint = self._hint(unknown[0], loss) if unknown else ""
+            raise ValueError(f"{error}{hint}") from error
         return self
 
     def _check_kwargs(self):
@@ -132,7 +162,7 @@ class SkorchParamsMixin:
             if not (name in PASSED_ON or in_group) or (
                 group == "loss" and not has_loss
             ):
-                hint = _hint(name, self._get_param_names(), has_loss)
+                hint = self._hint(name, getattr(self, "loss", None))
                 raise UnknownParameterError(
                     f"{type(self).__name__} has no parameter {name!r}.{hint}"
                 )
@@ -142,6 +172,17 @@ class SkorchParamsMixin:
                 groups["net"][name] = value
         return groups
 
+    def _hint(self, name, loss=None):
+        """Hint of an error: the parameters that were probably meant."""
+        has_loss = hasattr(self, "loss")
+        of_loss = [] if loss is None else [*LOSSES, loss]
+        if any(name in parameters_of_loss(each) for each in of_loss):
+            meant = [f"loss__{name}"]
+            if name in KNOWN_ELSEWHERE:
+                meant.insert(0, KNOWN_ELSEWHERE[name])
+            return f" Did you mean {' or '.join(map(repr, meant))}?"
+        return _hint(name, self._get_param_names(), has_loss)
+
     def _check_parameters(self):
         """Refuse values of the training parameters that are out of their range.
 
@@ -150,8 +191,13 @@ class SkorchParamsMixin:
         TypeError, ValueError
         """
         check_real(self.lr, "lr", min_val=0, include_boundaries="neither")
-        check_scalar(self.max_epochs, "max_epochs", Integral, min_val=1)
-        check_scalar(self.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
+        check_integer(self.max_epochs, "max_epochs", min_val=1)
+        check_integer(
+            self.n_iter_no_change,
+            "n_iter_no_change",
+            min_val=1,
+            hint="Training does not stop early if it is max_epochs or more.",
+        )
         check_real(
             self.validation_fraction,
             "validation_fraction",
@@ -159,31 +205,21 @@ class SkorchParamsMixin:
             max_val=1,
             include_boundaries="neither",
         )
-        sizes = (-1, *self._named_batch_sizes)  # -1: skorch's name for all rows
-        if self.batch_size not in sizes:
-            check_scalar(self.batch_size, "batch_size", Integral, min_val=1)
-        if self.early_stopping not in ("auto", True, False):
-            raise ValueError(
-                "early_stopping must be 'auto', True or False; got "
-                f"{self.early_stopping!r}."
-            )
-        if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"precision must be one of {', '.join(map(repr, PRECISIONS))}; got "
-                f"{self.precision!r}."
-            )
-        if not isinstance(self.checkpoint, (str, PathLike, NoneType)):
-            raise TypeError(
-                "checkpoint must be the path of a folder, or None; got "
-                f"{self.checkpoint!r}."
-            )
+        # -1: skorch's name for all rows
+        special = (-1, *self._named_batch_sizes)
+        check_integer(self.batch_size, "batch_size", min_val=1, special=special)
+        check_flag(self.early_stopping, "early_stopping", words=("auto",))
+        check_flag(self.warm_start, "warm_start")
+        check_verbose(self.verbose)
+        check_choice(self.precision, "precision", PRECISIONS)
+        _check_folder(self.checkpoint)
         if not callable(self.optimizer):
             raise TypeError(
                 "optimizer must be an optimizer class such as torch.optim.Adam; got "
                 f"{self.optimizer!r}."
             )
         if not isinstance(self.callbacks, (list, tuple, NoneType)) and (
-            self.callbacks != "disable"
+            not isinstance(self.callbacks, str) or self.callbacks != "disable"
         ):
             raise TypeError(
                 "callbacks must be a list of skorch callbacks, 'disable' or None; got "
@@ -197,6 +233,26 @@ class SkorchParamsMixin:
                         "callbacks must be a list of skorch callbacks, or of pairs "
                         f"of a name and one; got {callback!r} in it."
                     )
+
+
+def _check_folder(checkpoint):
+    """Refuse a `checkpoint` that cannot be a folder."""
+    if checkpoint is None:
+        return
+    if not isinstance(checkpoint, (str, PathLike)):
+        raise TypeError(
+            f"checkpoint must be the path of a folder, or None; got {checkpoint!r}."
+        )
+    if not fspath(checkpoint):
+        raise ValueError(
+            "checkpoint must be the path of a folder, or None; got ''. (The working "
+            "directory is '.'.)"
+        )
+    for path in (Path(checkpoint), *Path(checkpoint).parents):
+        if path.exists() and not path.is_dir():
+            raise ValueError(
+                f"checkpoint must be the path of a folder; {str(path)!r} is a file."
+            )
 
 
 def _hint(name, own, has_loss):

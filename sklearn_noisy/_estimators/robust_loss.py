@@ -1,15 +1,14 @@
 """RobustLossClassifier: a net trained with a loss that is robust to wrong labels."""
 
-import inspect
 from dataclasses import replace
 from functools import partial
-from numbers import Integral
 
 import torch
 
 from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
+from sklearn_noisy._estimators.parameters import parameters_of_loss
 from sklearn_noisy._training.callbacks import BestEpoch, LossSchedule, ScheduledLoss
-from sklearn_noisy.losses import LOSSES
+from sklearn_noisy._validation import check_integer
 
 
 class RobustLossClassifier(BaseNoisyLabelClassifier):
@@ -269,15 +268,13 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
                 f"module must be a network, not a string; got {self.module!r}. Pass "
                 "the loss by keyword: loss=..."
             )
-        if self.delay != "auto" and (
-            isinstance(self.delay, bool)
-            or not isinstance(self.delay, Integral)
-            or self.delay < 0
-        ):
-            raise ValueError(
-                "delay must be 'auto' or an integer >= 0, the first epoch (counted "
-                f"from 1) of the robust loss; got {self.delay!r}."
-            )
+        check_integer(
+            self.delay,
+            "delay",
+            min_val=0,
+            special=("auto",),
+            hint="It is the first epoch, counted from 1, of the robust loss.",
+        )
         spec = super()._net_spec(rows, classes, n_rows, device)
         params = loss_parameters(self, self._check_kwargs()["loss"])
         first_epoch = 1 if self.delay == "auto" else self.delay
@@ -301,11 +298,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
 
 def loss_parameters(estimator, params):
     """Parameters of the loss: `params`, `gamma` and `c`."""
-    loss = estimator.loss
-    cls = LOSSES.get(loss, loss) if isinstance(loss, str) else loss
-    if not isinstance(cls, type):
-        return params
-    accepted = inspect.signature(cls).parameters
+    accepted = parameters_of_loss(estimator.loss)
     for name in ("gamma", "c"):
         value = getattr(estimator, name)
         # A grid search over losses also sets gamma for losses without this parameter.

@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_scalar
 from torch import nn
 
 from sklearn_noisy._matrix_sources.by_gradient import GradientMatrix
@@ -25,7 +23,13 @@ from sklearn_noisy._matrix_sources.learned import (
     LearnedMatrix,
 )
 from sklearn_noisy._matrix_sources.result import MatrixSource
-from sklearn_noisy._validation import brief, check_real
+from sklearn_noisy._validation import (
+    brief,
+    check_choice,
+    check_flag,
+    check_integer,
+    check_real,
+)
 from sklearn_noisy.nn import REGULARIZERS, ConvertedLabels, NoiseLayer
 
 NOISE_MODELS = ("bottom_up", "top_down", "backward")
@@ -128,11 +132,7 @@ def _by_gradient(start: MatrixSource, estimator: Any) -> GradientMatrix:
 
 def _check(estimator: Any) -> None:
     """Refuse values out of their range, and those that do not go together."""
-    if estimator.noise_model not in NOISE_MODELS:
-        raise ValueError(
-            f"noise_model must be one of {', '.join(map(repr, NOISE_MODELS))}; "
-            f"got {estimator.noise_model!r}."
-        )
+    check_choice(estimator.noise_model, "noise_model", NOISE_MODELS)
     check_real(estimator.alpha, "alpha", min_val=0, max_val=1)
     check_real(estimator.gamma, "gamma", min_val=0)
     check_real(estimator.noise_decay, "noise_decay", min_val=0)
@@ -140,15 +140,17 @@ def _check(estimator: Any) -> None:
         check_real(
             estimator.noise_lr, "noise_lr", min_val=0, include_boundaries="neither"
         )
-    check_scalar(estimator.n_rounds, "n_rounds", Integral, min_val=0)
+    check_integer(estimator.n_rounds, "n_rounds", min_val=0)
     for name in ("warm_up", "n_folds"):
-        if getattr(estimator, name) != "auto":
-            check_scalar(getattr(estimator, name), name, Integral, min_val=1)
-    if estimator.lr_schedule not in ("one_cycle", "constant"):
-        raise ValueError(
-            "lr_schedule must be 'one_cycle' or 'constant' (use 'constant' with a "
-            f"skorch callback for others); got {estimator.lr_schedule!r}."
-        )
+        check_integer(getattr(estimator, name), name, min_val=1, special=("auto",))
+    check_flag(estimator.refine, "refine")
+    check_choice(
+        estimator.lr_schedule,
+        "lr_schedule",
+        ("one_cycle", "constant"),
+        hint="With 'constant', a callback of skorch can set other rates.",
+    )
+    check_choice(estimator.regularizer, "regularizer", (None, *REGULARIZERS))
     spec, init = estimator.noise_matrix, estimator.noise_init
     if isinstance(spec, str):
         is_valid = spec in ("learn", "estimate")
@@ -169,11 +171,6 @@ def _check(estimator: Any) -> None:
         raise ValueError(
             f"{what} cannot go with noise_model='backward': its loss has no lower "
             "bound in the matrix. Learn the matrix with 'bottom_up', then pass it."
-        )
-    if estimator.regularizer is not None and estimator.regularizer not in REGULARIZERS:
-        raise ValueError(
-            f"regularizer must be None or one of "
-            f"{', '.join(map(repr, REGULARIZERS))}; got {estimator.regularizer!r}."
         )
     if isinstance(init, str) and init not in ("count", "identity"):
         raise ValueError(

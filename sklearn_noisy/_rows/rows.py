@@ -13,6 +13,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,10 +60,19 @@ LIMITS = Limits()
 
 def _as_tensor(array: np.ndarray) -> torch.Tensor:
     """Tensor that shares the array's memory wherever torch can."""
+    if array.dtype.kind not in "biufO":
+        raise ValueError(f"X must hold numbers; got an array of dtype {array.dtype}.")
     if array.dtype not in _TORCH_DTYPES:
         # Other byte orders, uint16 and wider unsigned integers, long double.
         wide = array.dtype.kind == "f" and array.dtype.itemsize >= 8
-        array = array.astype(np.float64 if wide else np.float32)
+        given = array
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float64 if wide else np.float32)
+        if wide and (np.isinf(array) & np.isfinite(given)).any():
+            raise ValueError(
+                "X holds values that are too large for float64: up to "
+                f"{np.abs(given).max()!s}. Scale X."
+            )
     if min(array.strides, default=0) < 0:  # torch knows no negative strides
         array = array.copy()
     with warnings.catch_warnings():
@@ -105,6 +115,11 @@ class Source:
         """The same rows on a GPU; these rows if they stay where they are."""
         return self
 
+    @cached_property
+    def largest(self) -> float | None:
+        """Largest absolute value of all rows; None if they are read on request."""
+        return None
+
 
 class TensorSource(Source):
     """Rows in memory, or in a memory map."""
@@ -115,6 +130,14 @@ class TensorSource(Source):
         self.row_shape = tuple(X.shape[1:])
         self.dtype, self.device = X.dtype, X.device
         self.copies: dict[torch.device, TensorSource] = {}
+
+    @cached_property
+    def largest(self) -> float | None:
+        """Largest absolute value of all rows."""
+        if self.dtype == torch.bool or not self.X.numel():
+            return 1.0
+        low, high = torch.aminmax(self.X)  # -low of an integer could overflow
+        return max(abs(float(low)), abs(float(high)))
 
     def take(self, positions: Positions) -> torch.Tensor:
         """A view for a slice, else a copy."""
@@ -141,6 +164,11 @@ class SparseSource(Source):
         self.n_rows = X.shape[0]
         self.row_shape = X.shape[1:]
         self.dtype = _as_tensor(np.empty(0, X.dtype)).dtype
+
+    @cached_property
+    def largest(self) -> float | None:
+        """Largest absolute value of all rows."""
+        return float(np.abs(self.X.data.astype(np.float64)).max(initial=0))
 
     def take(self, positions: Positions) -> torch.Tensor:
         """Dense rows."""
@@ -325,15 +353,74 @@ class LabelledRows(Dataset):
         return moved
 
 
+def _chunks(rows: Rows | LabelledRows, row_shape: tuple[int, ...]) -> Iterator[slice]:
+    """Slices of rows that are converted to float64 at a time."""
+    width = max(1, math.prod(row_shape))
+    step = min(LIMITS.chunk_size, max(1, LIMITS.chunk_entries // width))
+    for start in range(0, len(rows), step):
+        yield slice(start, start + step)
+
+
 def root_mean_square(data: LabelledRows) -> float:
     """Root mean square of all entries of all rows, weighted by row; 1 for zeros."""
-    total, width = 0.0, max(1, math.prod(data.rows.source.row_shape))
-    step = min(LIMITS.chunk_size, max(1, LIMITS.chunk_entries // width))
-    for start in range(0, len(data), step):
-        inputs, _ = data.batch(slice(start, start + step))
-        squares = inputs["X"].double().flatten(1).square().mean(dim=1)
+    found = _root_mean_square(data, 1.0)
+    if 1e-150 < found < math.inf:
+        return found
+    # The squares were too large or too small for float64.
+    largest = 0.0
+    for part in _chunks(data, data.row_shape):
+        largest = max(largest, float(data.rows.take(part).double().abs().max()))
+    if not 0 < largest < math.inf:  # all zeros; or a data set holds no numbers
+        return found or 1.0
+    # A power of two near the largest entry, not below 2**-1022.
+    unit = 2.0 ** max(math.frexp(largest)[1] - 1, -1022)
+    return (_root_mean_square(data, unit) or 1.0) * unit
+
+
+def _root_mean_square(data: LabelledRows, unit: float) -> float:
+    """Root mean square in multiples of `unit`."""
+    total = 0.0
+    for part in _chunks(data, data.row_shape):
+        inputs, _ = data.batch(part)
+        entries = inputs["X"].double().flatten(1)
+        squares = (entries / unit if unit != 1 else entries).square().mean(dim=1)
         total += float(squares @ inputs["weight"])
-    return (total / float(data.weight.sum())) ** 0.5 or 1.0
+    return (total / float(data.weight.sum())) ** 0.5
+
+
+def check_range(rows: Rows, dtype: torch.dtype) -> None:
+    """Raise unless the values of all rows are finite in a type.
+
+    Values that a data set reads on request are not checked.
+
+    Parameters
+    ----------
+    rows : Rows
+    dtype : torch.dtype
+        Floating-point type to which the rows are cast.
+
+    Raises
+    ------
+    ValueError
+        If a value overflows.
+    """
+    limit, own = torch.finfo(dtype).max, rows.source.dtype
+    widest = torch.finfo(own).max if own.is_floating_point else 2.0**64
+    if widest <= limit:  # no value can overflow
+        return
+    largest = rows.source.largest
+    if largest is None or largest <= limit:
+        return
+    # Perhaps it is in a row that is not used.
+    for part in _chunks(rows, rows.source.row_shape):
+        sizes = rows.take(part).double().abs().flatten(1).amax(dim=1)
+        if float(sizes.max()) > limit:
+            row = int(sizes.argmax())
+            raise ValueError(
+                f"X holds values that are too large for {str(dtype)[6:]}, in which the "
+                f"network computes: {float(sizes[row]):.3g} in row {part.start + row} "
+                f"(the limit is {limit:.3g}). Scale X, or use a wider type."
+            )
 
 
 class TensorBatches:

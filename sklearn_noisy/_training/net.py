@@ -12,7 +12,7 @@ import inspect
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -72,7 +72,36 @@ def with_batches(settings: Mapping[str, Any]) -> dict[str, Any]:
                 f"{name} is not a parameter of the default batches, which cut rows "
                 f"from memory; with {group}=torch.utils.data.DataLoader it is."
             )
+    for group in ("iterator_train", "iterator_valid"):
+        if not callable(settings[group]):
+            raise TypeError(
+                f"{group} must be a class such as torch.utils.data.DataLoader; got "
+                f"{settings[group]!r}."
+            )
     return settings
+
+
+def check_prediction_batches(net: NoisyLabelNet, rows: LabelledRows) -> None:
+    """Raise unless `iterator_valid` makes batches of rows.
+
+    Where no row is held out, it would be used for the first time by ``predict``.
+
+    Raises
+    ------
+    TypeError
+    """
+    try:
+        iterator = net.get_iterator(rows)
+    except TypeError as error:
+        raise TypeError(
+            "iterator_valid cannot be called with a data set, batch_size and its "
+            f"parameters: {error}"
+        ) from error
+    if not isinstance(iterator, Iterable):
+        raise TypeError(
+            f"iterator_valid must return batches, over which one can iterate; got "
+            f"{iterator!r}."
+        )
 
 
 def can_be_fused(
@@ -433,6 +462,7 @@ class Training:
         self.net, self.rows, self.validation_rows = net, rows, validation_rows
         self.done = 0
         net.check_training_readiness()
+        check_prediction_batches(net, rows)
         net.stop_training_, net.planned_epochs_ = False, n_epochs
         self.batches = net.get_iterator(rows, training=True)
         self.validation_batches = (

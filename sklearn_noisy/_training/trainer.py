@@ -24,6 +24,7 @@ from sklearn_noisy._rows.rows import (
     FitData,
     LabelledRows,
     TrainingData,
+    check_range,
     root_mean_square,
 )
 from sklearn_noisy._training.net import NoisyLabelNet, State, Training, with_batches
@@ -161,7 +162,8 @@ def make_net(spec: NetSpec, data: LabelledRows) -> NoisyLabelNet:
     ModuleOutputError
         If the module does not return logits.
     ValueError
-        If the criterion does not return one value per sample.
+        If the criterion does not return one value per sample, or a value of the rows
+        is too large for the type of the module.
     """
     criterion = spec.criterion()
     callbacks = spec.callbacks
@@ -169,7 +171,7 @@ def make_net(spec: NetSpec, data: LabelledRows) -> NoisyLabelNet:
         callbacks = clone(callbacks, safe=False)
     params = dict(spec.module_params)
     if spec.scales_inputs:
-        params["input_scale"] = root_mean_square(data)
+        params["input_scale"] = _input_scale(data, spec.dtype or torch.float32)
     module = build_module(
         spec.module,
         params,
@@ -178,6 +180,7 @@ def make_net(spec: NetSpec, data: LabelledRows) -> NoisyLabelNet:
     )
     if spec.dtype is not None:
         module = module.to(spec.dtype)
+    check_range(data.rows, floating_dtype(module))
     criterion.to(torch.promote_types(floating_dtype(module), torch.float32))
     _try_out(module, criterion, data.batch(slice(0, PROBE_ROWS)), len(spec.labels))
     net = NoisyLabelNet(
@@ -197,6 +200,25 @@ def make_net(spec: NetSpec, data: LabelledRows) -> NoisyLabelNet:
     )
     net.autocast_, net.labels_ = spec.autocast, spec.labels
     return net.initialize()
+
+
+def _input_scale(data: LabelledRows, dtype: torch.dtype) -> float:
+    """Root mean square of the rows, a divisor in the type of the network.
+
+    Raises
+    ------
+    ValueError
+        If it is too large or too small for that type.
+    """
+    check_range(data.rows, dtype)
+    scale = root_mean_square(data)
+    if scale < torch.finfo(dtype).tiny:
+        raise ValueError(
+            f"X holds values that are too small for {str(dtype)[6:]}, in which the "
+            f"network computes: their root mean square is {scale:.3g}. Scale X, or use "
+            "a wider type."
+        )
+    return scale
 
 
 class Trainer:

@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.datasets import fetch_openml
 from sklearn.utils import Bunch, check_random_state
 
+from sklearn_noisy._validation import check_choice, check_flag
+
 # name → (name at OpenML, shape of an image, training rows)
 SOURCES = {
     "mnist": ("mnist_784", (28, 28), 60_000),
@@ -47,10 +49,8 @@ def fetch_images(name, *, data_folder=None, shuffle=True, random_state=0):
     FileNotFoundError
         If the given `data_folder` holds no archive.
     """
-    if name not in SOURCES:
-        raise ValueError(
-            f"name must be one of {', '.join(map(repr, SOURCES))}; got {name!r}."
-        )
+    check_choice(name, "name", SOURCES)
+    check_flag(shuffle, "shuffle")
     folder = data_folder or os.environ.get("SKLEARN_NOISY_DATA")
     archive = Path(folder) / f"{name}.npz" if folder else None
     if archive is not None and archive.is_file():

@@ -1,13 +1,18 @@
 """Noise matrices, and labels corrupted by them."""
 
 from collections.abc import Mapping
-from numbers import Integral
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from sklearn_noisy._splits import round_to_total
-from sklearn_noisy._validation import check_choice, check_real, label_array
+from sklearn_noisy._validation import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_real,
+    label_array,
+)
 from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
 
 KINDS = ("symmetric", "uniform", "pair", "asymmetric", "random")
@@ -60,10 +65,7 @@ def make_noise_matrix(
            [0.25, 0.75, 0.  ],
            [0.  , 0.25, 0.75]])
     """
-    if isinstance(n_classes, bool) or not isinstance(n_classes, Integral):
-        raise TypeError(f"n_classes must be an integer >= 2, got {n_classes!r}.")
-    if n_classes < 2:
-        raise ValueError(f"n_classes must be an integer >= 2, got {n_classes!r}.")
+    n_classes = check_integer(n_classes, "n_classes", min_val=2)
     rate = check_real(
         noise_rate, "noise_rate", min_val=0, max_val=1, include_boundaries="left"
     )
@@ -163,6 +165,8 @@ def corrupt_labels(
     >>> int(changed.sum())
     2
     """
+    check_flag(exact, "exact")
+    check_flag(return_mask, "return_mask")
     labels = label_array(y)
     classes, codes = np.unique(labels, return_inverse=True)
     rng = check_random_state(random_state)

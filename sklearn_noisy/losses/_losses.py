@@ -8,8 +8,16 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from sklearn_noisy._validation import check_real
+from sklearn_noisy._validation import check_integer, check_real
 from sklearn_noisy.losses._base import BaseLoss
+
+# Largest size of a parameter. Its products with logarithms of probabilities, and with
+# the weights of the rows, stay finite in float32.
+LARGEST = 1e30
+
+# A parameter below it changes no value of a loss in float64, but its quotients would be
+# 0 / 0.
+SMALLEST = 1e-20
 
 
 def _check_fraction(value: float, name: str) -> float:
@@ -37,7 +45,7 @@ class FocalLoss(BaseLoss):
 
     Parameters
     ----------
-    gamma : float >= 0, default=2
+    gamma : float in [0, 1e30], default=2
         Exponent. 0 is cross-entropy.
 
     References
@@ -49,7 +57,7 @@ class FocalLoss(BaseLoss):
 
     def __init__(self, gamma: float = 2.0) -> None:
         super().__init__()
-        self.gamma = check_real(gamma, "gamma", min_val=0)
+        self.gamma = check_real(gamma, "gamma", min_val=0, max_val=LARGEST)
 
     def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         if self.gamma == 0:
@@ -88,7 +96,7 @@ def safe_blurry_gamma(n_classes: int) -> float:
     -------
     float
     """
-    return 1.0 / math.log(6.0 * n_classes)
+    return 1.0 / math.log(6.0 * check_integer(n_classes, "n_classes", min_val=1))
 
 
 class BlurryLoss(_StallingLoss):
@@ -107,7 +115,7 @@ class BlurryLoss(_StallingLoss):
 
     Parameters
     ----------
-    gamma : float >= 0, default=None
+    gamma : float in [0, 1e30], default=None
         Exponent. 0 is cross-entropy. None: :func:`safe_blurry_gamma` of the
         number of classes.
     floor : float in [0, 1), default=None
@@ -122,7 +130,11 @@ class BlurryLoss(_StallingLoss):
 
     def __init__(self, gamma: float | None = None, floor: float | None = None) -> None:
         super().__init__()
-        self.gamma = None if gamma is None else check_real(gamma, "gamma", min_val=0)
+        self.gamma = (
+            None
+            if gamma is None
+            else check_real(gamma, "gamma", min_val=0, max_val=LARGEST)
+        )
         self.floor = None if floor is None else _check_fraction(floor, "floor")
 
     def _constants(self, n_classes: int) -> tuple[float, float, float]:
@@ -239,7 +251,7 @@ class UniformMixingLoss(BaseLoss):
     def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         n_classes = log_p.shape[1]
         eps = self._mixing_rate(n_classes)
-        if eps == 0:
+        if eps < SMALLEST:
             return -log_p_label
         floor = torch.full_like(log_p_label, math.log(eps / n_classes))
         return -torch.logaddexp(math.log1p(-eps) + log_p_label, floor)
@@ -342,7 +354,7 @@ class GeneralizedCrossEntropyLoss(BaseLoss):
         self.q = check_real(q, "q", min_val=0, max_val=1)
 
     def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
-        if self.q == 0:
+        if self.q < SMALLEST:
             return -log_p_label
         return -torch.expm1(self.q * log_p_label) / self.q
 
@@ -371,11 +383,11 @@ class SymmetricCrossEntropyLoss(BaseLoss):
 
     Parameters
     ----------
-    alpha : float >= 0, default=0.1
+    alpha : float in [0, 1e30], default=0.1
         Weight of cross-entropy.
-    beta : float >= 0, default=1
+    beta : float in [0, 1e30], default=1
         Weight of reverse cross-entropy.
-    A : float < 0, default=-4
+    A : float in [-1e30, 0), default=-4
         Value used for :math:`\log 0`.
 
     References
@@ -386,9 +398,11 @@ class SymmetricCrossEntropyLoss(BaseLoss):
 
     def __init__(self, alpha: float = 0.1, beta: float = 1.0, A: float = -4.0) -> None:
         super().__init__()
-        self.alpha = check_real(alpha, "alpha", min_val=0)
-        self.beta = check_real(beta, "beta", min_val=0)
-        self.A = check_real(A, "A", max_val=0, include_boundaries="neither")
+        self.alpha = check_real(alpha, "alpha", min_val=0, max_val=LARGEST)
+        self.beta = check_real(beta, "beta", min_val=0, max_val=LARGEST)
+        self.A = check_real(
+            A, "A", min_val=-LARGEST, max_val=0, include_boundaries="left"
+        )
 
     def label_loss(self, log_p_label: Tensor, log_p: Tensor) -> Tensor:
         reverse = self.A * torch.expm1(log_p_label)
@@ -403,11 +417,11 @@ class NormalizedCrossEntropyReverseLoss(SymmetricCrossEntropyLoss):
 
     Parameters
     ----------
-    alpha : float >= 0, default=1
+    alpha : float in [0, 1e30], default=1
         Weight of normalised cross-entropy.
-    beta : float >= 0, default=1
+    beta : float in [0, 1e30], default=1
         Weight of reverse cross-entropy.
-    A : float < 0, default=-4
+    A : float in [-1e30, 0), default=-4
         Value used for :math:`\log 0`.
 
     References

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from torch import nn
 
+from sklearn_noisy._validation import check_integer
 from sklearn_noisy.losses import _losses
 from sklearn_noisy.losses._base import BaseLoss
 
@@ -53,6 +54,7 @@ def make_loss(
         If `loss` is neither a name, a class nor an instance, or does not
         take a parameter.
     """
+    check_integer(n_classes, "n_classes", min_val=1)
     if isinstance(loss, nn.Module):
         if params:
             names = ", ".join(f"loss__{name}" for name in sorted(params))

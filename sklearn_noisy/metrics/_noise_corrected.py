@@ -11,7 +11,13 @@ from sklearn.metrics import make_scorer
 from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 
-from sklearn_noisy._validation import check_sample_weight, label_array, label_codes
+from sklearn_noisy._validation import (
+    check_choice,
+    check_flag,
+    check_sample_weight,
+    label_array,
+    label_codes,
+)
 from sklearn_noisy.noise._checks import (
     check_noise_matrix,
     check_probabilities,
@@ -77,6 +83,7 @@ def noise_corrected_accuracy_score(
     >>> round(noise_corrected_accuracy_score(y_given, y_pred, noise_matrix=Q), 6)
     1.0
     """
+    check_flag(return_standard_error, "return_standard_error")
     check_consistent_length(y_given, y_pred)
     y_pred, _ = _check_labels(y_pred, "y_pred", None)
     y_given, weight = _check_labels(y_given, "y_given", sample_weight)
@@ -194,18 +201,17 @@ def make_noise_corrected_scorer(noise_matrix, *, metric="accuracy", labels=None)
     >>> bool(np.mean(scores) > np.mean(cross_val_score(clf, X, y_given)))
     True
     """
+    check_choice(metric, "metric", ("accuracy", "log_loss"))
     check_noise_matrix(noise_matrix)
     arguments = {"noise_matrix": noise_matrix, "labels": labels}
     if metric == "accuracy":
         return make_scorer(noise_corrected_accuracy_score, **arguments)
-    if metric == "log_loss":
-        return make_scorer(
-            _log_loss_of_columns,
-            response_method="predict_proba",
-            greater_is_better=False,
-            **arguments,
-        )
-    raise ValueError(f"metric must be 'accuracy' or 'log_loss'; got {metric!r}.")
+    return make_scorer(
+        _log_loss_of_columns,
+        response_method="predict_proba",
+        greater_is_better=False,
+        **arguments,
+    )
 
 
 def _log_loss_of_columns(

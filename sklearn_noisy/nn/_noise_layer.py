@@ -16,6 +16,9 @@ from sklearn_noisy.losses import log_softmax
 # Exponents in the gradient are clipped here, so that exp stays finite in float32.
 MAX_EXPONENT = 60.0
 
+# Size of an entry from which on a column is shifted before it is projected.
+LARGE = 1024.0
+
 REGULARIZERS = ("trace", "weight_decay", "log_det")
 
 
@@ -51,6 +54,10 @@ def project_columns_(matrix: torch.Tensor) -> torch.Tensor:
     -------
     matrix
     """
+    # The projection of v is that of v - c. For entries from 2**24 on, a difference of 1
+    # would be lost in float32. (Subtracting 0 changes nothing.)
+    largest = matrix.amax(dim=0)
+    matrix.sub_(torch.where(largest.abs() > LARGE, largest, 0))
     # The iteration makes few passes over the memory, which suits a CPU. Its test of
     # convergence would synchronise a GPU after every pass.
     find = _threshold_by_passes if matrix.device.type == "cpu" else _threshold_by_order

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray
-from sklearn_noisy._validation import brief
+from sklearn_noisy._validation import brief, check_real
 
 # Condition number from which a noise matrix counts as singular: our choice.
 SINGULAR = 1e10
@@ -59,6 +59,8 @@ def check_noise_matrix(
     array([[0.9, 0.2],
            [0.1, 0.8]])
     """
+    if max_condition is not None:
+        check_real(max_condition, "max_condition", min_val=1)
     if isinstance(noise_matrix, str):
         raise ValueError(f"{name} must be a square array; got {brief(noise_matrix)}.")
     shape = np.shape(noise_matrix)

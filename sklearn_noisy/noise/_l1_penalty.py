@@ -6,7 +6,7 @@ import numpy as np
 
 from sklearn_noisy._typing import FloatArray
 from sklearn_noisy.noise._confusions import ConfusionPair, FoldStatistics
-from sklearn_noisy.noise._settings import Settings
+from sklearn_noisy.noise._settings import Settings, check_penalties
 
 # From 1, which gives R = I since the confusions are of order one, to no penalty.
 L1_PENALTIES = np.r_[np.logspace(0, -5, 21), 0.0]
@@ -46,7 +46,7 @@ def choose_l1_penalty(
     if settings.l1_penalties is None:
         penalties = L1_PENALTIES
     else:
-        penalties = np.sort(settings.l1_penalties)[::-1]
+        penalties = np.sort(check_penalties(settings.l1_penalties))[::-1]
     errors = np.empty((len(folds), len(penalties)))
     for row, held_out in zip(errors, folds, strict=True):
         others = [fold for fold in folds if fold is not held_out]

@@ -14,6 +14,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
 from sklearn_noisy._typing import FloatArray, IntArray
+from sklearn_noisy._validation import check_flag, check_integer, check_real
 from sklearn_noisy.noise._bayes import TINY, normalise_columns
 
 # The smallest probability of which a logarithm is taken.
@@ -68,6 +69,7 @@ def count_noise_matrix(
         ``Q[j, i] = P(given j | predicted i)``; the column of a class that is never
         predicted is that of a class without noise.
     """
+    check_integer(n_classes, "n_classes", min_val=1)
     return normalise_columns(count_joint(given, predicted, n_classes, weight))
 
 
@@ -254,7 +256,16 @@ def likely_noise_matrix(
         Factor on the logits; 1 without `temperature`.
     gap : float
         Upper bound on the maximum of the log likelihood minus its value, in nats.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `temperature` is no boolean, `max_iter` is no positive integer, or `tol` is
+        no non-negative number.
     """
+    check_flag(temperature, "temperature")
+    check_integer(max_iter, "max_iter", min_val=1)
+    check_real(tol, "tol", min_val=0)
     n_classes = logits.shape[1]
     weight = np.ones(len(given)) if weight is None else weight
     blocks = GivenBlocks(logits, given, weight)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_noisy._splits import deal_by_class
 from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray
-from sklearn_noisy._validation import label_array, label_codes
+from sklearn_noisy._validation import check_integer, label_array, label_codes
 from sklearn_noisy.noise._checks import check_probabilities
 from sklearn_noisy.noise._confusions import (
     FoldStatistics,
@@ -188,6 +187,8 @@ def estimate_noise_matrix(  # noqa: PLR0913
 
     Raises
     ------
+    TypeError
+        For an argument of another type.
     ValueError
         For an argument out of its range, labels outside `classes`, or a class
         without clean rows where `shrinkage` needs counts.
@@ -233,8 +234,8 @@ def estimate_noise_matrix(  # noqa: PLR0913
         constraints=constraints,
     )
     settings.check(len(classes))
-    if isinstance(cv, bool) or not isinstance(cv, Integral) or cv < 2:
-        raise ValueError(f"cv must be an integer of at least 2; got {cv!r}.")
+    cv = check_integer(cv, "cv", min_val=2)
+    n_bootstrap = check_integer(n_bootstrap, "n_bootstrap", min_val=0)
     rng = check_random_state(random_state)
     codes = {name: label_codes(y, classes, name) for name, y in labels.items()}
     y_clean, n_clean = codes["y_true_clean"], len(codes["y_true_clean"])

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from sklearn_noisy._typing import ArrayLike, FloatArray
-from sklearn_noisy._validation import check_choice
+from sklearn_noisy._validation import check_choice, check_real
 from sklearn_noisy.noise._bayes import normalise_columns
 from sklearn_noisy.noise._likelihood import SMALLEST
 from sklearn_noisy.noise.solvers import (
@@ -22,6 +21,30 @@ from sklearn_noisy.noise.solvers import (
 
 METHODS = ("l1", "inverse")
 SOLVERS = ("auto", "fista", "cvxpy")
+
+
+def check_penalties(l1_penalties: Any) -> FloatArray:
+    """Values of λ to try, as a float64 array of shape (n_penalties,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no list of finite, non-negative numbers, or there are none.
+    """
+    if isinstance(l1_penalties, str) or np.ndim(l1_penalties) != 1:
+        raise ValueError(
+            "l1_penalties must be None or a list of numbers >= 0; got "
+            f"{l1_penalties!r}."
+        )
+    values = list(l1_penalties)
+    if not values:
+        raise ValueError("l1_penalties must hold at least one number; got none.")
+    return np.array(
+        [
+            check_real(value, f"l1_penalties[{position}]", min_val=0)
+            for position, value in enumerate(values)
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -45,18 +68,10 @@ class Settings:
             ("solver", SOLVERS),
         ):
             check_choice(getattr(self, name), name, choices)
-        for name, word, high in (
-            ("l1_penalty", "cv", np.inf),
-            ("shrinkage", "auto", 1),
-        ):
-            value = getattr(self, name)
-            is_number = isinstance(value, Real) and 0 <= float(value) <= high
-            is_number = is_number and np.isfinite(float(value))
-            if not (value == word if isinstance(value, str) else is_number):
-                raise ValueError(
-                    f"{name} must be {word!r} or a number from 0 to {high}, and "
-                    f"finite; got {value!r}."
-                )
+        check_real(self.l1_penalty, "l1_penalty", min_val=0, words=("cv",))
+        check_real(self.shrinkage, "shrinkage", min_val=0, max_val=1, words=("auto",))
+        if self.l1_penalties is not None:
+            check_penalties(self.l1_penalties)
         if self.constraints is not None and not callable(self.constraints):
             raise TypeError(
                 "constraints must be a callable that takes the cvxpy variable R; got "

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -19,7 +20,11 @@ from skorch.callbacks import (
 from torch import nn
 from torch.utils.data import DataLoader
 
-from sklearn_noisy import RobustLossClassifier
+from sklearn_noisy import (
+    NoiseAdaptedClassifier,
+    NoiseMatrixEstimator,
+    RobustLossClassifier,
+)
 from sklearn_noisy.exceptions import (
     DeviceNotAvailableError,
     ModuleOutputError,
@@ -190,7 +195,7 @@ def test_skorch_parameters_are_parameters(iris):
     [
         ({"learning_rate": 0.1}, "has no parameter 'learning_rate'"),
         ({"max_epoch": 3}, "'max_epoch'. Did you mean 'max_epochs'?"),
-        ({"alpha": 1}, "'alpha'. Did you mean 'optimizer__weight_decay'?"),
+        ({"alpha": 1}, "'alpha'. Did you mean 'optimizer__weight_decay'"),
         (
             {"optimiser__weight_decay": 0},
             "Did you mean 'optimizer__weight_decay'?",
@@ -226,10 +231,10 @@ def test_unknown_and_reserved_names(iris, params, message):
             "class_weight={0: 0.*} gives every row weight 0",
         ),
         ({"lr": "fast"}, TypeError, "lr must be a number in"),
-        ({"max_epochs": 0}, ValueError, "max_epochs == 0"),
-        ({"max_epochs": 2.5}, TypeError, "max_epochs must be an instance of int"),
-        ({"batch_size": 0}, ValueError, "batch_size == 0"),
-        ({"n_iter_no_change": 0}, ValueError, "n_iter_no_change == 0"),
+        ({"max_epochs": 0}, ValueError, "max_epochs must be an integer >= 1, got 0"),
+        ({"max_epochs": 2.5}, TypeError, "max_epochs must be an integer >= 1, got 2.5"),
+        ({"batch_size": 0}, ValueError, "must be -1 or an integer >= 1, got 0"),
+        ({"n_iter_no_change": 0}, ValueError, "change must be an integer >= 1, got 0"),
         (
             {"validation_fraction": 1},
             ValueError,
@@ -259,7 +264,7 @@ def test_unknown_and_reserved_names(iris, params, message):
         ({"loss__q": 2}, ValueError, r"q must be in \[0, 1\]"),
         ({"loss__p": 2}, TypeError, "no parameter 'p'; its parameters: q"),
         ({"class_weight": "even"}, ValueError, "class_weight must be None, 'balanced'"),
-        ({"class_weight": {0: -1}}, ValueError, "must not hold negative weights"),
+        ({"class_weight": {0: -1}}, ValueError, "class_weight\\[0\\] must be in"),
         ({"iterator_train__num_workers": 1}, TypeError, "with iterator_train=torch"),
     ],
 )
@@ -524,3 +529,88 @@ def test_images_of_another_shape_are_told_so(iris):
     flat = RobustLossClassifier(loss="focal", max_epochs=1).fit(X, y)
     with pytest.raises(ValueError, match=r"fitted on rows of shape \(4,\)"):
         flat.predict(X.reshape(-1, 2, 2))
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "symmetric_cross_entropy"])
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("alpha", "'optimizer__weight_decay' or 'loss__alpha'"),
+        ("q", "'loss__q'"),
+        ("max_iter", "'max_epochs'"),
+        ("hidden_layer_sizes", "'module__hidden_layer_sizes'"),
+        ("activation", "'module__activation'"),
+        ("learning_rate_init", "'lr'"),
+        ("solver", "'optimizer'"),
+    ],
+)
+def test_unknown_names_have_the_same_hint_everywhere(iris, loss, name, meant):
+    message = re.escape(f" Did you mean {meant}?")
+    with pytest.raises(ValueError, match=message):
+        RobustLossClassifier(loss=loss).set_params(**{name: 1})
+    with pytest.raises(ValueError, match=message):
+        RobustLossClassifier().set_params(loss=loss, **{name: 1})
+    with pytest.raises(TypeError, match=message):
+        RobustLossClassifier(loss=loss, **{name: 1}).fit(*iris)
+
+
+def test_parameters_are_set_all_or_none():
+    clf = NoiseAdaptedClassifier(
+        noise_matrix=NoiseMatrixEstimator(cv=4), module__dropout=0.1
+    )
+    before = clf.get_params()
+    for unknown in ("nonsense", "noise_matrix__nonsense"):
+        with pytest.raises(ValueError, match="nonsense"):
+            clf.set_params(
+                lr=0.5,
+                module__dropout=0.5,
+                optimizer__weight_decay=0.1,
+                noise_matrix__cv=3,
+                **{unknown: 3},
+            )
+        assert clf.get_params() == before
+    assert clf.set_params(lr=0.5, module__dropout=0.5).get_params()["lr"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"iterator_train": "x"}, TypeError, "iterator_train must be a class such"),
+        ({"iterator_valid": "x"}, TypeError, "iterator_valid must be a class such"),
+        ({"iterator_valid": 3}, TypeError, "iterator_valid must be a class .* got 3"),
+        ({"iterator_valid": int}, TypeError, "iterator_valid cannot be called with"),
+        (
+            {"iterator_valid": DataLoader, "iterator_valid__foo": 1},
+            TypeError,
+            "iterator_valid cannot be called with .*'foo'",
+        ),
+        (
+            {"iterator_valid": lambda rows, batch_size: 3},
+            TypeError,
+            "iterator_valid must return batches",
+        ),
+        ({"checkpoint": ""}, ValueError, "checkpoint must be the path .* got ''"),
+        ({"checkpoint": 3}, TypeError, "checkpoint must be the path .* got 3"),
+    ],
+)
+def test_what_only_predict_would_notice(iris, params, error, message):
+    clf = classifier(early_stopping=False, **params)
+    with pytest.raises(error, match=message):
+        clf.fit(*iris)
+    assert not hasattr(clf, "net_")
+
+
+def test_iterators_that_change_between_calls(iris):
+    clf = classifier(warm_start=True).fit(*iris)
+    before = clf.predict_proba(iris[0])
+    with pytest.raises(TypeError, match="iterator_valid cannot be called"):
+        clf.set_params(iterator_valid=int).fit(*iris)
+    np.testing.assert_array_equal(clf.predict_proba(iris[0]), before)
+
+
+def test_a_checkpoint_needs_a_folder(iris, tmp_path):
+    (tmp_path / "file").write_text("kept")
+    for path in (tmp_path / "file", str(tmp_path / "file" / "in_it")):
+        with pytest.raises(ValueError, match="checkpoint must be the path of a folder"):
+            classifier(checkpoint=path).fit(*iris)
+    assert (tmp_path / "file").read_text() == "kept"

@@ -569,12 +569,12 @@ def test_progress_is_shown_when_asked_for(blobs, capsys):
         ({"alpha": -0.1}, "alpha must be in .*, got -0.1"),
         ({"gamma": -1.0}, "gamma must be in .*, got -1.0"),
         ({"gamma": 0.0}, "gamma=0 leaves out all noisy rows"),
-        ({"regularizer": "l1"}, "regularizer must be None or one of .*'l1'"),
+        ({"regularizer": "l1"}, "regularizer must be one of None, .*'l1'"),
         ({"noise_decay": -1.0}, "noise_decay must be in .*, got -1.0"),
         ({"noise_lr": 0.0}, "noise_lr must be in .*, got 0.0"),
-        ({"warm_up": 0}, "warm_up == 0"),
-        ({"n_folds": 0}, "n_folds == 0"),
-        ({"n_rounds": -1}, "n_rounds == -1"),
+        ({"warm_up": 0}, "warm_up must be 'auto' or an integer >= 1, got 0"),
+        ({"n_folds": 0}, "n_folds must be 'auto' or an integer >= 1, got 0"),
+        ({"n_rounds": -1}, "n_rounds must be an integer >= 0, got -1"),
         ({"lr_schedule": "linear"}, "lr_schedule must be .*'linear'"),
         ({"outside_label": "none"}, "outside_label='none' must be of the type"),
     ],
@@ -661,9 +661,9 @@ def test_many_rows_come_in_larger_batches(blobs, tmp_path):
         other.set_params(batch_size="auto").fit(X, y_mixed)
         assert other.net_.batch_size == 512
     assert clf.n_iter_ == 3
-    with pytest.raises(TypeError, match="batch_size must be an instance of int"):
+    with pytest.raises(ValueError, match="must be -1 or 'auto' or an integer >= 1"):
         small(noise_matrix=Q, batch_size="all").fit(X, y_mixed)
-    with pytest.raises(TypeError, match="batch_size must be an instance of int"):
+    with pytest.raises(TypeError, match="must be -1 or an integer >= 1, got 'auto'"):
         RobustLossClassifier(batch_size="auto").fit(X, y_mixed)
 
 
@@ -833,3 +833,21 @@ def test_what_a_fit_leaves_does_not_grow_with_the_rows(blobs):
             for n in (5, 20)
         )
         assert many < 1.02 * few
+
+
+def test_label_quality_says_why_it_is_missing(blobs):
+    X, _, y_mixed, is_clean, Q = blobs
+    rows = X[:60], y_mixed[:60]
+    for params, message in (
+        ({}, "fewer than 200 noisy rows are not divided: set n_folds"),
+        ({"noise_matrix": Q}, "its matrix was not learned"),
+    ):
+        clf = small(max_epochs=2, n_rounds=0, **params)
+        with pytest.raises(AttributeError, match="_: it is not fitted yet"):
+            _ = clf.label_quality_
+        clf.fit(*rows, is_clean=is_clean[:60])
+        assert not hasattr(clf, "label_quality_")
+        with pytest.raises(AttributeError, match=message):
+            _ = clf.label_quality_
+    clf = small(max_epochs=2, n_rounds=0, n_folds=2).fit(*rows, is_clean=is_clean[:60])
+    assert clf.label_quality_.shape == (60,)

@@ -279,7 +279,7 @@ def test_label_smoothing_with_a_prior():
 @pytest.mark.parametrize(
     ("name", "params", "error", "message"),
     [
-        ("focal", {"gamma": -1}, ValueError, r"gamma must be in \[0, inf\), got -1"),
+        ("focal", {"gamma": -1}, ValueError, r"gamma must be in \[0, 1e\+30\], got -1"),
         ("blurry", {"gamma": "x"}, TypeError, "gamma must be a number"),
         ("blurry", {"gamma": True}, TypeError, "gamma must be a number"),
         ("clipped", {"c": 1}, ValueError, r"c must be in \(0, 1\), got 1"),
@@ -326,3 +326,55 @@ def test_make_loss_fills_in_what_a_class_asks_for():
             self.n_classes = n_classes
 
     assert make_loss(Sized, 7).n_classes == 7
+
+
+@pytest.mark.parametrize(
+    ("loss", "params"),
+    [
+        ("generalized_cross_entropy", {"q": 1e-39}),
+        ("generalized_cross_entropy", {"q": 1e-300}),
+        ("focal", {"gamma": 1e30}),
+        ("focal", {"gamma": 1e-300}),
+        ("blurry", {"gamma": 1e30}),
+        ("blurry", {"gamma": 1e-320}),
+        ("uniform_mixing", {"noise_rate": 5e-324}),
+        ("symmetric_noise", {"noise_rate": 5e-324}),
+        ("label_smoothing", {"noise_rate": 5e-324}),
+        ("piecewise_zero", {"c": 5e-324}),
+        ("clipped", {"c": 5e-324}),
+        ("symmetric_cross_entropy", {"alpha": 1e30, "beta": 1e30, "A": -1.0}),
+        ("symmetric_cross_entropy", {"A": -1e30}),
+        ("normalized_cross_entropy_reverse", {"alpha": 1e30, "A": -1e-300}),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_extreme_parameters_give_finite_losses(loss, params, dtype):
+    logits = torch.tensor([[9.0, 0.0], [0.1, 0.0], [-90.0, 0.0], [0.0, 300.0]])
+    logits = logits.to(dtype).requires_grad_()
+    losses = make_loss(loss, 2, **params)(logits, torch.zeros(4, dtype=torch.int64))
+    losses.sum().backward()
+    assert torch.isfinite(losses).all()
+    assert torch.isfinite(logits.grad).all()
+
+
+@pytest.mark.parametrize(
+    ("loss", "name", "value"),
+    [
+        ("focal", "gamma", 1e31),
+        ("blurry", "gamma", 1e39),
+        ("symmetric_cross_entropy", "alpha", 1e39),
+        ("symmetric_cross_entropy", "beta", 1e39),
+        ("symmetric_cross_entropy", "A", -1e39),
+    ],
+)
+def test_parameters_that_overflow_in_float32(loss, name, value):
+    with pytest.raises(ValueError, match=f"{name} must be in"):
+        make_loss(loss, 2, **{name: value})
+
+
+@pytest.mark.parametrize("q", [1e-21, 1e-300])
+def test_generalized_cross_entropy_tends_to_cross_entropy(q):
+    logits = torch.tensor([[2.0, 0.0], [-9.0, 0.0]])
+    y = torch.tensor([0, 0])
+    found = make_loss("generalized_cross_entropy", 2, q=q)(logits, y)
+    torch.testing.assert_close(found, make_loss("cross_entropy", 2)(logits, y))

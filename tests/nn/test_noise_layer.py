@@ -194,3 +194,18 @@ def test_projection_of_a_matrix_that_is_lost():
     matrix = torch.eye(3)
     matrix[0, 0] = np.nan
     assert _threshold_by_order(matrix)[0].isnan()  # and no index out of its range
+
+
+def test_columns_of_large_numbers_are_projected():
+    """In float32, 1 less than a number from 2**24 on is the number itself."""
+    matrix = torch.tensor(
+        [
+            [3e9, -3e9, 5e37, 0.2, 2e9],
+            [1.0, -3e9, -3e38, 0.5, 2e9],
+            [0, -4e9, 0, 0.3, 0],
+        ]
+    )
+    expected = [[1, 0.5, 1, 0.2, 0.5], [0, 0.5, 0, 0.5, 0.5], [0, 0, 0, 0.3, 0]]
+    for dtype in (torch.float32, torch.float64):
+        found = project_columns_(matrix.to(dtype))
+        torch.testing.assert_close(found, torch.tensor(expected, dtype=dtype))

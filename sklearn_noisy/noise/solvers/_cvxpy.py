@@ -44,7 +44,8 @@ def solve_cvxpy(
     Raises
     ------
     ValueError
-        If no R fulfils the constraints.
+        If no R fulfils the constraints, or `l1_penalty` or `penalty` is out of its
+        range.
     TypeError
         If `constraints` returns something else than cvxpy constraints.
     """

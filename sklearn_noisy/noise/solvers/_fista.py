@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from sklearn_noisy._typing import BoolArray, FloatArray
+from sklearn_noisy._validation import check_integer, check_real
 from sklearn_noisy.noise.solvers._problem import Problem, Solution
 
 
@@ -72,11 +73,18 @@ def solve_fista(
     -------
     Solution
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `l1_penalty`, `penalty`, `tol` or `max_iter` is out of its range.
+
     Warns
     -----
     ConvergenceWarning
         If `max_iter` steps do not reach `tol`; the message holds the gap.
     """
+    check_real(tol, "tol", min_val=0)
+    check_integer(max_iter, "max_iter", min_val=1)
     problem = Problem(C_clean, C_noisy, l1_penalty, penalty, allowed)
     smallest = SCHEDULE.smallest_objective * float((C_noisy**2).sum())
     X = problem.project(np.eye(len(C_clean)) if start is None else start.T)

@@ -37,6 +37,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_noisy._typing import BoolArray, FloatArray
+from sklearn_noisy._validation import check_choice, check_real
 from sklearn_noisy.noise.solvers._simplex import project_rows
 
 PENALTIES = ("off_diagonal", "relaxed", "literal")
@@ -88,6 +89,8 @@ class Problem:
         penalty: str,
         allowed: BoolArray | None,
     ) -> None:
+        check_choice(penalty, "penalty", PENALTIES)
+        check_real(l1_penalty, "l1_penalty", min_val=0)
         self.C, self.D, self.l1_penalty = C_clean, C_noisy, l1_penalty
         self.on_simplex = penalty != "relaxed"
         self.allowed = None if allowed is None else np.ascontiguousarray(allowed.T)
