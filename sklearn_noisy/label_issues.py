@@ -7,6 +7,7 @@ from scipy.optimize import nnls
 from sklearn import config_context
 
 from sklearn_noisy._estimators.cross_fitting import out_of_fold_probabilities
+from sklearn_noisy._splits import round_by_evidence
 from sklearn_noisy._validation import check_choice, encode_labels, label_array
 from sklearn_noisy.noise import probability_right
 from sklearn_noisy.noise._checks import (
@@ -210,26 +211,40 @@ def _filtered_by_cleanlab(codes, pred_probs, filter_by, Q):
             labels=codes,
             pred_probs=pred_probs,
             filter_by=filter_by,
-            confident_joint=None if Q is None else _joint_counts(Q, codes),
+            confident_joint=None if Q is None else _joint_counts(Q, codes, pred_probs),
             n_jobs=1,  # starting processes takes longer than the filter
         )
         return is_issue, get_label_quality_scores(codes, pred_probs)
 
 
-def _joint_counts(Q, codes):
+def _joint_counts(Q, codes, pred_probs=None):
     """Expected counts of (given label, true label) from a noise matrix.
 
     With ``Q[j, i] = P(given j | true i)`` and the given labels' frequencies
     f = Q π, the true classes' frequencies π are the non-negative least-squares
     solution. The joint is Q diag(π), its rows scaled to the counts of the given
     labels. The row of a label that only classes of π = 0 can have is that of Q.
+
+    The number of wrong labels is rounded as a whole. Rounded cell by cell, the many
+    small counts of many classes would all become 0. Where the predictions disagree with
+    given labels decides which counts are rounded up.
     """
-    given = np.bincount(codes, minlength=len(Q))
+    n_classes = len(Q)
+    given = np.bincount(codes, minlength=n_classes)
     prior, _ = nnls(Q, given / given.sum())
     joint = Q * prior
     unseen = ~joint.any(axis=1)
     joint[unseen] = Q[unseen]
     mass = joint.sum(axis=1, keepdims=True)
-    # Rounding the cumulative sums keeps the sum of each row, the count of its label.
-    cumulated = np.rint(np.cumsum(joint / mass * given[:, None], axis=1))
-    return np.diff(cumulated, axis=1, prepend=0).astype(int)
+    wrong = joint / np.where(mass > 0, mass, 1) * given[:, None]
+    np.fill_diagonal(wrong, 0)
+    observed = np.zeros((n_classes, n_classes), dtype=int)
+    if pred_probs is not None:
+        np.add.at(observed, (codes, pred_probs.argmax(axis=1)), 1)
+    np.fill_diagonal(observed, 0)
+    expected = wrong.sum(axis=1)
+    n_wrong = round_by_evidence(expected, round(expected.sum()), observed.sum(axis=1))
+    counts = np.diag(given - n_wrong)
+    for j in np.flatnonzero(n_wrong):
+        counts[j] += round_by_evidence(wrong[j], n_wrong[j], observed[j])
+    return counts

@@ -17,6 +17,7 @@ from sklearn.svm import LinearSVC
 
 from sklearn_noisy import RobustLossClassifier, find_label_issues
 from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
+from sklearn_noisy.label_issues import _joint_counts
 
 NAMES = np.array(["setosa", "versicolor", "virginica"])
 
@@ -135,6 +136,38 @@ def test_noise_that_goes_one_way_is_pruned_one_way(frame):
         filter_by="prune_by_noise_rate",
     )
     assert set(issues.loc[issues["is_label_issue"], "given_label"]) == {"versicolor"}
+
+
+def many_classes(n_classes):
+    """Ten rows a class, 4 % wrong labels, and predictions that are mostly right."""
+    rng = np.random.RandomState(0)
+    y, Q = np.repeat(np.arange(n_classes), 10), make_noise_matrix(n_classes, 0.04)
+    y_given = corrupt_labels(y, Q, random_state=0)
+    p = 0.4 * rng.dirichlet(np.full(n_classes, 0.02), len(y))
+    p[np.arange(len(y)), y] += 0.6
+    return y, y_given, p, Q
+
+
+@pytest.mark.parametrize("n_classes", [100, 1000])
+def test_the_matrix_says_how_many_labels_are_wrong(n_classes):
+    _, y_given, p, Q = many_classes(n_classes)
+    counts = _joint_counts(Q, y_given, p)
+    assert abs(counts.sum() - counts.trace() - 0.04 * len(y_given)) <= 1
+    np.testing.assert_array_equal(counts.sum(axis=1), np.bincount(y_given))
+    assert (counts >= 0).all()
+
+
+@pytest.mark.parametrize("filter_by", ["both", "prune_by_noise_rate", "prune_by_class"])
+def test_the_true_matrix_finds_more_among_many_classes(filter_by):
+    y, y_given, p, Q = many_classes(100)
+    found = [
+        find_label_issues(None, None, y_given, pred_probs=p, filter_by=filter_by, **Q)
+        for Q in ({}, {"noise_matrix": Q})
+    ]
+    without, with_matrix = (
+        (issues["is_label_issue"] & (y_given != y)).sum() for issues in found
+    )
+    assert with_matrix > 1.3 * without > 0
 
 
 def test_more_probably_wrong_than_right():

@@ -133,8 +133,9 @@ def corrupt_labels(
         function and pass it as `noise_matrix`.
     exact : bool, default=False
         If True, exactly ``round(sum_i n_i (1 - Q[i, i]))`` labels change, in every
-        class the expected number up to rounding. If False, every label is drawn
-        independently.
+        class the expected number up to rounding. They are spread over the given labels
+        as expected, in every class and in total, up to rounding. If False, every label
+        is drawn independently.
     return_mask : bool, default=False
         Also return a mask of the changed labels; its mean is the realised noise rate.
     random_state : int, RandomState instance or None, default=None
@@ -208,10 +209,14 @@ def _draw_exact(codes, Q, rng):
     leave = n_rows * (1 - np.diag(Q))
     n_leave = round_to_total(leave, round(leave.sum()), rng)
     given = codes.copy()
+    # Rounded class by class, a rare target would never be drawn if classes are small.
+    owed = np.zeros(len(Q))
     for i in np.flatnonzero(n_leave):
         wrong = Q[:, i].copy()
         wrong[i] = 0
-        targets = round_to_total(n_leave[i] * wrong / wrong.sum(), n_leave[i], rng)
+        expected = n_leave[i] * wrong / wrong.sum()
+        targets = round_to_total(expected, n_leave[i], rng, owed=owed)
+        owed += expected - targets
         rows = rng.permutation(np.flatnonzero(codes == i))[: n_leave[i]]
         given[rows] = np.repeat(np.arange(len(Q)), targets)
     return given

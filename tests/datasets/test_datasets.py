@@ -186,3 +186,15 @@ def test_archive_errors(tmp_path):
 def test_a_rate_in_the_place_of_the_matrix_is_told():
     with pytest.raises(ValueError, match=r"got 0.3. Pass a noise rate as noise_rate"):
         corrupt_labels([0, 1], 0.3)
+
+
+def test_rare_targets_of_small_classes_are_drawn():
+    # Of 100 classes of 10 rows, one row changes each: 90 to class 0, 10 to class 1.
+    n_classes = 100
+    Q = 0.9 * np.eye(n_classes)
+    Q[0] += 0.09
+    Q[1] += 0.01
+    y = np.repeat(np.arange(n_classes), 10)
+    y_given = corrupt_labels(y, Q, exact=True, random_state=0)
+    assert (y_given[20:] == 0).sum() == pytest.approx(0.9 * 98, abs=1)
+    assert (y_given[20:] == 1).sum() == pytest.approx(0.1 * 98, abs=1)
