@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.model_selection import check_cv
+from sklearn.utils.metadata_routing import get_routing_for_object
 
 from sklearn_noisy._typing import BoolArray, FloatArray, IntArray
 
@@ -13,7 +14,13 @@ Splits = list[tuple[IntArray, IntArray]]
 
 
 def make_splits(cv: int | Iterable | Any, X: Any, labels: np.ndarray) -> Splits:
-    """Splits from an integer (shuffled stratified folds), a splitter or a list."""
+    """Splits from an integer (shuffled stratified folds), a splitter or a list.
+
+    Raises
+    ------
+    ValueError
+        If an integer is out of its range, or the splitter needs groups.
+    """
     if isinstance(cv, Integral) and not isinstance(cv, bool):
         if not 2 <= int(cv) <= len(labels):
             raise ValueError(
@@ -21,7 +28,12 @@ def make_splits(cv: int | Iterable | Any, X: Any, labels: np.ndarray) -> Splits:
                 f"{len(labels)}; got {cv}."
             )
         return stratified_folds(labels, int(cv))
-    return list(check_cv(cv, labels, classifier=True).split(X, labels))
+    splitter = check_cv(cv, labels, classifier=True)
+    if get_routing_for_object(splitter).split.requests.get("groups") is True:
+        raise ValueError(
+            f"cv={cv!r} needs groups. Give its splits: cv=splitter.split(X, y, groups)."
+        )
+    return list(splitter.split(X, labels))
 
 
 def deal_by_class(codes: IntArray, n_folds: int, order: IntArray) -> IntArray:

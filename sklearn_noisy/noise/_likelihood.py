@@ -15,6 +15,7 @@ from scipy.special import softmax
 
 from sklearn_noisy._typing import FloatArray, IntArray
 from sklearn_noisy.noise._bayes import TINY, normalise_columns
+from sklearn_noisy.noise._names import in_sorted_order
 
 # The smallest probability of which a logarithm is taken.
 SMALLEST = 1e-12
@@ -102,6 +103,7 @@ def certain_noise_matrix(
     .. [2] W. James, C. Stein, "Estimation with quadratic loss", Proc. Fourth Berkeley
        Symposium 1961.
     """
+    (probabilities,) = in_sorted_order({}, {"probabilities": probabilities})
     n_classes = probabilities.shape[1]
     predicted = probabilities.argmax(axis=1)
     of_all = count_noise_matrix(predicted, given, n_classes, weight)
@@ -156,6 +158,7 @@ def confident_noise_matrix(
     .. [1] C. Northcutt, L. Jiang, I. Chuang, "Confident learning: estimating
        uncertainty in dataset labels", JAIR 2021.
     """
+    (probabilities,) = in_sorted_order({}, {"probabilities": probabilities})
     n_classes = probabilities.shape[1]
     own = probabilities[np.arange(len(given)), given]
     total = np.bincount(given, weight, n_classes)
@@ -255,6 +258,7 @@ def likely_noise_matrix(
     gap : float
         Upper bound on the maximum of the log likelihood minus its value, in nats.
     """
+    start, logits = in_sorted_order({"start": start}, {"logits": logits})
     n_classes = logits.shape[1]
     weight = np.ones(len(given)) if weight is None else weight
     blocks = GivenBlocks(logits, given, weight)

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from sklearn_noisy._typing import BoolArray, FloatArray
+from sklearn_noisy.noise._names import in_sorted_order
 from sklearn_noisy.noise.solvers._problem import Problem, Solution
 
 
@@ -77,6 +78,9 @@ def solve_fista(
     ConvergenceWarning
         If `max_iter` steps do not reach `tol`; the message holds the gap.
     """
+    C_clean, C_noisy, allowed, start = in_sorted_order(
+        {"C_clean": C_clean, "C_noisy": C_noisy, "allowed": allowed, "start": start}
+    )
     problem = Problem(C_clean, C_noisy, l1_penalty, penalty, allowed)
     smallest = SCHEDULE.smallest_objective * float((C_noisy**2).sum())
     X = problem.project(np.eye(len(C_clean)) if start is None else start.T)
