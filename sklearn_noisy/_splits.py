@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.model_selection import check_cv
+from sklearn.utils.metadata_routing import get_routing_for_object
 
 from sklearn_noisy._typing import BoolArray, FloatArray, IntArray
 
@@ -13,7 +14,13 @@ Splits = list[tuple[IntArray, IntArray]]
 
 
 def make_splits(cv: int | Iterable | Any, X: Any, labels: np.ndarray) -> Splits:
-    """Splits from an integer (shuffled stratified folds), a splitter or a list."""
+    """Splits from an integer (shuffled stratified folds), a splitter or a list.
+
+    Raises
+    ------
+    ValueError
+        If an integer is out of its range, or the splitter needs groups.
+    """
     if isinstance(cv, Integral) and not isinstance(cv, bool):
         if not 2 <= int(cv) <= len(labels):
             raise ValueError(
@@ -21,7 +28,12 @@ def make_splits(cv: int | Iterable | Any, X: Any, labels: np.ndarray) -> Splits:
                 f"{len(labels)}; got {cv}."
             )
         return stratified_folds(labels, int(cv))
-    return list(check_cv(cv, labels, classifier=True).split(X, labels))
+    splitter = check_cv(cv, labels, classifier=True)
+    if get_routing_for_object(splitter).split.requests.get("groups") is True:
+        raise ValueError(
+            f"cv={cv!r} needs groups. Give its splits: cv=splitter.split(X, y, groups)."
+        )
+    return list(splitter.split(X, labels))
 
 
 def deal_by_class(codes: IntArray, n_folds: int, order: IntArray) -> IntArray:
@@ -59,15 +71,70 @@ def stratified_folds(labels: np.ndarray, n_folds: int) -> Splits:
 
 
 def round_to_total(
-    expected: FloatArray, total: int, rng: np.random.RandomState
+    expected: FloatArray,
+    total: int,
+    rng: np.random.RandomState,
+    *,
+    limit: IntArray | None = None,
+    owed: FloatArray | float = 0.0,
 ) -> IntArray:
     """Non-negative integers near `expected` that sum to `total`.
 
     The largest remainders are rounded up, with ties broken at random.
+
+    Parameters
+    ----------
+    expected : ndarray of shape (n,)
+    total : int
+        At least the sum of the integer parts of `expected`.
+    rng : numpy.random.RandomState
+    limit : int ndarray of shape (n,), default=None
+        Largest allowed values. What exceeds them goes to the other numbers, of which
+        each is at most 1 above its integer part; the sum may then be below `total`.
+    owed : ndarray of shape (n,), default=0
+        What earlier roundings of the same quantities lack. It is added to the
+        remainders, so that the sums over all roundings are near those expected.
+
+    Returns
+    -------
+    int ndarray of shape (n,)
     """
     counts = np.floor(expected).astype(int)
-    order = np.lexsort((rng.random_sample(len(counts)), counts - expected))
+    # Sums of fractions that are equal must not differ by their rounding errors.
+    remainder = np.round(expected - counts + owed, 9)
+    order = np.lexsort((rng.random_sample(len(counts)), -remainder))
+    possible = expected > 0
+    if limit is not None:
+        counts = np.minimum(counts, limit)
+        possible = counts < limit
+    order = order[possible[order]]
     counts[order[: total - counts.sum()]] += 1
+    return counts
+
+
+def round_by_evidence(expected: FloatArray, total: int, observed: IntArray) -> IntArray:
+    """Non-negative integers near `expected` that sum to `total`.
+
+    The remainder of an expected count says little: the count varies by its square root.
+    So the remainders are weighted by what was observed above the integer part. The
+    largest are rounded up.
+
+    Parameters
+    ----------
+    expected : ndarray of shape (n,)
+    total : int
+        At least the sum of the integer parts of `expected`.
+    observed : int ndarray of shape (n,)
+        Uncertain observations of the same counts.
+
+    Returns
+    -------
+    int ndarray of shape (n,)
+    """
+    counts = np.floor(expected).astype(int)
+    remainder = expected - counts
+    weighted = remainder * np.maximum(observed - counts, 0)
+    counts[np.lexsort((-remainder, -weighted))[: total - counts.sum()]] += 1
     return counts
 
 
@@ -76,7 +143,8 @@ def stratified_holdout(
 ) -> BoolArray:
     """Mask of about ``fraction · n`` rows, each class in its proportion.
 
-    At least one row of every class stays in the training part.
+    At least one row of every class stays in the training part; rows of other classes
+    are held out instead.
     (``StratifiedShuffleSplit`` refuses a class of a single row.)
 
     Parameters
@@ -92,8 +160,8 @@ def stratified_holdout(
     """
     counts = np.bincount(y)
     expected: np.ndarray = counts * fraction
-    held = round_to_total(expected, round(expected.sum()), rng)
-    held = np.minimum(held, np.maximum(counts - 1, 0))
+    room = np.maximum(counts - 1, 0)
+    held = round_to_total(expected, round(expected.sum()), rng, limit=room)
     mask = np.zeros(len(y), dtype=bool)
     for k, n_held in enumerate(held):
         mask[rng.permutation(np.flatnonzero(y == k))[:n_held]] = True

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from numbers import Integral, Real
 from reprlib import Repr
 from types import NoneType
@@ -201,6 +202,8 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> Floa
     """
     if sample_weight is None:
         return np.ones(n_samples)
+    if hasattr(sample_weight, "detach"):  # a tensor
+        sample_weight = sample_weight.detach().double().cpu().numpy()
     weight = check_array(
         sample_weight,
         ensure_2d=False,
@@ -233,6 +236,50 @@ def moderate(weight: FloatArray) -> FloatArray:
     if largest == 0 or 1e-100 <= largest <= 1e100:
         return weight
     return np.ldexp(weight, -int(np.frexp(largest)[1]))
+
+
+def check_same_order(**arguments: Any) -> None:
+    """Raise if two pandas objects hold the same rows in a different order.
+
+    Two indices of different labels say nothing about the order of the rows: positions
+    count, as in scikit-learn.
+
+    Parameters
+    ----------
+    **arguments : object
+        By name; only Series and DataFrames are compared.
+
+    Raises
+    ------
+    ValueError
+        If two indices hold the same different labels, in another order.
+    """
+    indices = {
+        name: argument.index
+        for name, argument in arguments.items()
+        if hasattr(argument, "iloc")
+    }
+    for (first, index), (second, other) in combinations(indices.items(), 2):
+        row = _first_difference(index, other)
+        if row is not None:
+            raise ValueError(
+                f"{first} and {second} hold the same rows in a different order: their "
+                f"indices have the same labels, but row {row} is {index[row]!r} in "
+                f"{first} and {other[row]!r} in {second}. Reorder one of them "
+                f"({second}.loc[{first}.index]), or call reset_index(drop=True) on "
+                "both if their positions match."
+            )
+
+
+def _first_difference(index: Any, other: Any) -> int | None:
+    """First row in which indices of the same labels differ; None if there is none."""
+    if index is other or len(index) != len(other):
+        return None
+    differs = np.flatnonzero(np.asarray(index != other))
+    is_same_set = (
+        len(differs) and index.is_unique and other.is_unique and index.isin(other).all()
+    )
+    return int(differs[0]) if is_same_set else None
 
 
 def check_is_clean(
@@ -371,6 +418,8 @@ def check_no_missing(y: Any, name: str = "y") -> None:
         It tells how many are missing, and where the first one is.
     """
     values = np.asarray(y)
+    if values.ndim == 2 and values.shape[1] == 1:  # a column
+        values = values[:, 0]
     if values.ndim != 1 or values.dtype.kind in "biuUS":
         return
     import pandas as pd  # slow to import, and needed here only
@@ -396,7 +445,12 @@ def label_array(y: Any, name: str = "y", *, warn: bool = False) -> np.ndarray:
         Whether to warn of a single column.
     """
     check_no_missing(y, name)
-    return np.asarray(column_or_1d(y, warn=warn))
+    labels = np.asarray(column_or_1d(y, warn=warn))
+    if labels.dtype == object and len(labels) and not isinstance(labels[0], str):
+        # Extension dtypes of pandas for integers and booleans may become objects.
+        plain = np.array(labels.tolist())
+        labels = plain if plain.dtype.kind in "biu" else labels
+    return labels
 
 
 def encode_labels(
@@ -525,11 +579,20 @@ def class_weights(
             "class_weight must be None, 'balanced' or a dict {label: weight}; got "
             f"{class_weight!r}."
         )
-    return moderate(
-        compute_class_weight(
-            class_weight, classes=classes, y=classes[codes], sample_weight=sample_weight
-        )
+    if isinstance(class_weight, dict):
+        sample_weight = None
+    # A class without rows, which only a matrix names, cannot be balanced.
+    is_there = np.bincount(codes, minlength=len(classes)) > 0
+    if isinstance(class_weight, dict) or is_there.all():
+        is_there[:] = True
+    weights = np.ones(len(classes))
+    weights[is_there] = compute_class_weight(
+        class_weight,
+        classes=classes[is_there],
+        y=classes[codes],
+        sample_weight=sample_weight,
     )
+    return moderate(weights)
 
 
 def check_generator_state(state: Any) -> None:

@@ -5,7 +5,12 @@ from sklearn.utils import check_array, check_consistent_length
 from skorch.callbacks import Callback
 
 from sklearn_noisy._rows.rows import Rows
-from sklearn_noisy._validation import check_columns, label_array, label_codes
+from sklearn_noisy._validation import (
+    check_columns,
+    check_same_order,
+    label_array,
+    label_codes,
+)
 
 __all__ = ["EpochAccuracy"]
 
@@ -54,8 +59,9 @@ class EpochAccuracy(Callback):
         Raises
         ------
         ValueError
-            If the rows have another shape than those of training, a label is not
-            among the classes, or `name` is not a non-empty string.
+            If the rows have another shape than those of training or another order
+            than `y`, a label is not among the classes, or `name` is not a non-empty
+            string.
         """
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"name must be a non-empty string; got {self.name!r}.")
@@ -63,6 +69,7 @@ class EpochAccuracy(Callback):
         rows = check_array(
             self.X, accept_sparse="csr", allow_nd=True, input_name="X", estimator=self
         )
+        check_same_order(X=self.X, y=self.y)
         labels = label_array(self.y)
         check_consistent_length(rows, labels)
         if X is not None and rows.shape[1:] != X.row_shape:

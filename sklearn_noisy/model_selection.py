@@ -10,6 +10,7 @@ from sklearn_noisy._validation import (
     check_flag,
     check_integer,
     check_is_clean,
+    check_same_order,
     label_array,
 )
 
@@ -78,8 +79,8 @@ class CleanRowsKFold(BaseCrossValidator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
-            Only the number of rows is used.
+        X : array-like of shape (n_samples, ...) or None
+            Only the number of rows is used. None takes that of `y` or `is_clean`.
         y : array-like of shape (n_samples,), default=None
             Labels; None divides the clean rows without stratification.
         groups : object, default=None
@@ -95,11 +96,13 @@ class CleanRowsKFold(BaseCrossValidator):
         Raises
         ------
         ValueError
-            If `is_clean` is not given, or marks fewer rows than there are folds.
+            If `is_clean` is not given, or marks fewer rows than there are folds; if the
+            arguments differ in length, or hold the same rows in a different order.
         """
         check_integer(self.n_splits, "n_splits", min_val=2)
         check_flag(self.shuffle, "shuffle")
-        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+        check_same_order(X=X, y=y, is_clean=is_clean)
+        n_samples = _n_rows(X, y, is_clean)
         if is_clean is None:
             raise ValueError(
                 "CleanRowsKFold needs is_clean, the mask of the rows to score on: "
@@ -118,9 +121,22 @@ class CleanRowsKFold(BaseCrossValidator):
         codes = np.zeros(len(clean), dtype=int)
         if y is not None:
             labels = label_array(y)
+            if len(labels) != n_samples:
+                raise ValueError(
+                    f"y must have a label for each of the {n_samples} rows of X; got "
+                    f"{len(labels)}."
+                )
             check_classification_targets(labels)
             codes = np.unique(labels[clean], return_inverse=True)[1]
         fold = deal_by_class(codes, self.n_splits, order)
         for k in range(self.n_splits):
             test = clean[fold == k]
             yield np.setdiff1d(np.arange(n_samples), test), test
+
+
+def _n_rows(*arguments):
+    """Number of rows of the first argument that is given."""
+    for argument in arguments:
+        if argument is not None:
+            return argument.shape[0] if hasattr(argument, "shape") else len(argument)
+    return 0

@@ -3,20 +3,29 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from cleanlab.classification import CleanLearning
 from sklearn import config_context
 from sklearn.datasets import load_iris
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
-from sklearn.model_selection import LeaveOneGroupOut, ShuffleSplit, cross_val_predict
+from sklearn.model_selection import (
+    GroupKFold,
+    LeaveOneGroupOut,
+    ShuffleSplit,
+    StratifiedGroupKFold,
+    cross_val_predict,
+)
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 
 from sklearn_noisy import RobustLossClassifier, find_label_issues
 from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
+from sklearn_noisy.label_issues import FILTERS, _joint_counts
 
 NAMES = np.array(["setosa", "versicolor", "virginica"])
 
@@ -135,6 +144,38 @@ def test_noise_that_goes_one_way_is_pruned_one_way(frame):
         filter_by="prune_by_noise_rate",
     )
     assert set(issues.loc[issues["is_label_issue"], "given_label"]) == {"versicolor"}
+
+
+def many_classes(n_classes):
+    """Ten rows a class, 4 % wrong labels, and predictions that are mostly right."""
+    rng = np.random.RandomState(0)
+    y, Q = np.repeat(np.arange(n_classes), 10), make_noise_matrix(n_classes, 0.04)
+    y_given = corrupt_labels(y, Q, random_state=0)
+    p = 0.4 * rng.dirichlet(np.full(n_classes, 0.02), len(y))
+    p[np.arange(len(y)), y] += 0.6
+    return y, y_given, p, Q
+
+
+@pytest.mark.parametrize("n_classes", [100, 1000])
+def test_the_matrix_says_how_many_labels_are_wrong(n_classes):
+    _, y_given, p, Q = many_classes(n_classes)
+    counts = _joint_counts(Q, y_given, p)
+    assert abs(counts.sum() - counts.trace() - 0.04 * len(y_given)) <= 1
+    np.testing.assert_array_equal(counts.sum(axis=1), np.bincount(y_given))
+    assert (counts >= 0).all()
+
+
+@pytest.mark.parametrize("filter_by", ["both", "prune_by_noise_rate", "prune_by_class"])
+def test_the_true_matrix_finds_more_among_many_classes(filter_by):
+    y, y_given, p, Q = many_classes(100)
+    found = [
+        find_label_issues(None, None, y_given, pred_probs=p, filter_by=filter_by, **Q)
+        for Q in ({}, {"noise_matrix": Q})
+    ]
+    without, with_matrix = (
+        (issues["is_label_issue"] & (y_given != y)).sum() for issues in found
+    )
+    assert with_matrix > 1.3 * without > 0
 
 
 def test_more_probably_wrong_than_right():
@@ -306,6 +347,176 @@ def test_bad_arguments(frame, kwargs, error, message):
             arguments.pop("y"),
             **arguments,
         )
+
+
+# Classes that labels lack, and rows that are clean
+
+
+@pytest.fixture(scope="module")
+def of_four():
+    """Rows of four classes, their probabilities, and which rows are of three."""
+    rng = np.random.RandomState(0)
+    codes = rng.randint(4, size=120)
+    X = rng.randn(120, 4) + 2 * np.eye(4)[codes]
+    y = np.array(list("abcd"))[codes]
+    clf = LogisticRegression().fit(X, y)
+    few = y != "c"
+    y_given = corrupt_labels(y[few], noise_rate=0.2, random_state=0)
+    return clf, X[few], y_given
+
+
+@pytest.mark.parametrize("filter_by", FILTERS)
+def test_labels_that_lack_a_class(of_four, filter_by):
+    clf, X, y = of_four
+    p, Q = clf.predict_proba(X), make_noise_matrix(4, 0.2)
+    kwargs = {"filter_by": filter_by}
+    if filter_by == "posterior":
+        kwargs["noise_matrix"] = Q
+    issues = find_label_issues(
+        None, None, y, pred_probs=p, classes=clf.classes_, **kwargs
+    )
+    assert 0 < issues["is_label_issue"].sum() < len(y) / 2
+    np.testing.assert_array_equal(issues["predicted_label"], clf.predict(X))
+    named = pd.DataFrame(p, columns=clf.classes_).iloc[:, ::-1]
+    by_name = find_label_issues(None, None, y, pred_probs=named, **kwargs)
+    pd.testing.assert_frame_equal(by_name, issues)
+    with pytest.raises(ValueError, match=r"must have shape .* classes"):
+        find_label_issues(None, None, y, pred_probs=p, **kwargs)
+
+
+def test_a_matrix_of_more_classes_than_the_labels_have(of_four):
+    clf, X, y = of_four
+    p, Q = clf.predict_proba(X), make_noise_matrix(4, 0.2)
+    frame = pd.DataFrame(Q, index=list("abcd"), columns=list("abcd"))
+    named, listed = (
+        find_label_issues(None, None, y, pred_probs=p, **kwargs)
+        for kwargs in (
+            {"noise_matrix": frame},
+            {"noise_matrix": Q, "classes": list("abcd")},
+        )
+    )
+    pd.testing.assert_frame_equal(named, listed)
+    # Also where a model is fitted, and a fold lacks a class.
+    y = y.copy()
+    y[5] = "c"
+    for kwargs in ({"noise_matrix": frame}, {"noise_matrix": Q}):
+        issues = find_label_issues(LOGISTIC, X, y, cv=3, **kwargs)
+        assert issues.loc[5, "label_quality"] == 0
+    with pytest.raises(ValueError, match="classes must be sorted and differ"):
+        find_label_issues(None, None, y, pred_probs=p, classes=list("dcba"))
+    with pytest.raises(ValueError, match=r"not among the classes \['a', 'b', 'd'\]"):
+        find_label_issues(None, None, y, pred_probs=p, classes=["a", "b", "d"])
+
+
+@pytest.mark.parametrize("is_pipeline", [False, True])
+def test_a_fitted_model_judges_with_all_its_classes(of_four, is_pipeline):
+    clf, X, y = of_four
+    model = FrozenEstimator(clf)
+    if is_pipeline:
+        model = make_pipeline(FunctionTransformer(), model)
+    issues = find_label_issues(model, X, y, cv=3)
+    expected = find_label_issues(
+        None, None, y, pred_probs=clf.predict_proba(X), classes=clf.classes_
+    )
+    pd.testing.assert_frame_equal(issues, expected)
+    with pytest.raises(ValueError, match=r"classes that are not among.*\['c'\]"):
+        find_label_issues(model, X, y, classes=["a", "b", "d"])
+    with pytest.raises(ValueError, match=r"must have shape \(4, 4\)"):
+        find_label_issues(model, X, y, noise_matrix=make_noise_matrix(3, 0.2))
+    others = np.where(y == "a", "y", "z")
+    with pytest.raises(ValueError, match="none of which is among"):
+        find_label_issues(model, X, others)
+
+
+def test_a_fitted_model_that_skips_a_class_of_the_labels():
+    rng = np.random.RandomState(0)
+    X, y = rng.randn(60, 2), rng.randint(2, size=60)
+    model = FrozenEstimator(LogisticRegression().fit(X, 2 * y))
+    issues = find_label_issues(model, X, y, cv=2)
+    np.testing.assert_array_equal(issues["label_quality"][y == 1], 0)
+    assert set(issues["predicted_label"]) == {0, 2}
+
+
+@pytest.mark.parametrize("filter_by", FILTERS)
+def test_clean_rows_are_no_issues(of_four, filter_by):
+    clf, X, y = of_four
+    # All rows of one class are clean.
+    is_clean = (np.arange(len(y)) % 3 == 0) | (y == "a")
+    kwargs = {"pred_probs": clf.predict_proba(X), "classes": clf.classes_}
+    if filter_by == "posterior":
+        kwargs["noise_matrix"] = make_noise_matrix(4, 0.2)
+    issues = find_label_issues(
+        None, None, y, filter_by=filter_by, is_clean=is_clean, **kwargs
+    )
+    assert not issues["is_label_issue"][is_clean].any()
+    assert (issues["label_quality"][is_clean] == 1).all()
+    kwargs["pred_probs"] = kwargs["pred_probs"][~is_clean]
+    of_rest = find_label_issues(None, None, y[~is_clean], filter_by=filter_by, **kwargs)
+    rest = issues[~is_clean].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rest, of_rest)
+    nothing = find_label_issues(
+        None,
+        None,
+        y[:4],
+        pred_probs=clf.predict_proba(X[:4]),
+        classes=clf.classes_,
+        is_clean=np.ones(4, dtype=bool),
+    )
+    assert not nothing["is_label_issue"].any()
+
+
+class MaskSeen(LogisticRegression):
+    """Clean rows weigh much more than the others."""
+
+    def fit(self, X, y, is_clean=None):
+        weight = None if is_clean is None else np.where(is_clean, 1.0, 1e-9)
+        return super().fit(X, y, weight)
+
+
+def test_clean_rows_train_and_reach_an_estimator_that_takes_the_mask(of_four):
+    _, X, y = of_four
+    is_clean = np.arange(len(y)) % 2 == 0
+    plain = find_label_issues(LOGISTIC, X, y, cv=3)
+    with_mask = find_label_issues(LOGISTIC, X, y, cv=3, is_clean=is_clean)
+    # The folds and their models are the same ones.
+    np.testing.assert_array_equal(
+        with_mask["label_quality"][~is_clean], plain["label_quality"][~is_clean]
+    )
+    seen = find_label_issues(MaskSeen(), X, y, cv=3, is_clean=is_clean)
+    weighted = find_label_issues(
+        LogisticRegression(),
+        X,
+        y,
+        cv=3,
+        is_clean=is_clean,
+        sample_weight=np.where(is_clean, 1.0, 1e-9),
+    )
+    pd.testing.assert_frame_equal(seen, weighted)
+    one = np.arange(len(y)) == 0  # no clean row in the training part of its fold
+    assert len(find_label_issues(MaskSeen(), X, y, cv=3, is_clean=one)) == len(y)
+
+
+def test_groups_go_in_as_splits(of_four):
+    _, X, y = of_four
+    groups = np.arange(len(y)) % 4
+    splits = GroupKFold(4).split(X, y, groups)
+    assert len(find_label_issues(LOGISTIC, X, y, cv=splits)) == len(y)
+    for splitter in (GroupKFold(4), LeaveOneGroupOut(), StratifiedGroupKFold(4)):
+        with pytest.raises(ValueError, match=r"needs groups.*split\(X, y, groups\)"):
+            find_label_issues(LOGISTIC, X, y, cv=splitter)
+
+
+def test_a_tuple_of_rows_and_a_tensor_of_weights(of_four):
+    _, X, y = of_four
+    texts = [f"{'good' if row[0] > 0 else 'bad'} {k % 3}" for k, row in enumerate(X)]
+    clf = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    of_tuple = find_label_issues(clf, tuple(texts), y, cv=3)
+    pd.testing.assert_frame_equal(of_tuple, find_label_issues(clf, texts, y, cv=3))
+    weight = np.linspace(1, 2, len(y))
+    expected = find_label_issues(LOGISTIC, X, y, cv=3, sample_weight=weight)
+    for tensor in (torch.tensor(weight), torch.tensor(weight, requires_grad=True)):
+        found = find_label_issues(LOGISTIC, X, y, cv=3, sample_weight=tensor)
+        pd.testing.assert_frame_equal(found, expected)
 
 
 # cleanlab's own wrapper, untouched

@@ -113,3 +113,16 @@ def test_scores_are_about_true_labels(noisy_digits):
     splits = CleanRowsKFold(2).split(X, y_mixed, is_clean=is_clean)
     search = GridSearchCV(clf, {"gamma": [0.3]}, cv=splits, refit=False)
     assert search.fit(X, y_mixed, is_clean=is_clean).best_score_ > 0.8
+
+
+def test_rows_are_counted_by_what_is_given():
+    y, is_clean = np.array([0, 1] * 4), np.arange(8) < 4
+    expected = [*CleanRowsKFold(2).split(np.zeros((8, 1)), y, is_clean=is_clean)]
+    for arguments in ((None, y), (None,), (y, y)):
+        folds = [*CleanRowsKFold(2).split(*arguments, is_clean=is_clean)]
+        assert sum(len(test) for _, test in folds) == 4
+        if len(arguments) == 2:
+            for fold, other in zip(folds, expected, strict=True):
+                np.testing.assert_array_equal(fold[1], other[1])
+    with pytest.raises(ValueError, match="y must have a label for each of the 8 rows"):
+        next(CleanRowsKFold(2).split(np.zeros((8, 1)), y[:3], is_clean=is_clean))

@@ -6,6 +6,7 @@ import pytest
 from sklearn_noisy._splits import (
     deal_by_class,
     make_splits,
+    round_by_evidence,
     round_to_total,
     stratified_folds,
     stratified_holdout,
@@ -62,3 +63,38 @@ def test_stratified_holdout(fraction):
     assert counts[3] == 0
     other = stratified_holdout(y, fraction, np.random.RandomState(1))
     assert (held != other).any()
+
+
+def test_a_unit_that_has_no_room_goes_to_another_number():
+    rng = np.random.RandomState(0)
+    limit = np.array([0, 5, 5])
+    counts = round_to_total(np.array([0.6, 1.3, 1.1]), 3, rng, limit=limit)
+    np.testing.assert_array_equal(counts, [0, 2, 1])
+
+
+def test_classes_of_one_row_take_no_held_out_rows_from_the_others():
+    y = np.repeat(np.arange(60), [1] * 40 + [4] * 20)
+    held = stratified_holdout(y, 0.1, np.random.RandomState(0))
+    assert held.sum() == 12
+    assert not held[:40].any()
+
+
+def test_roundings_of_one_quantity_add_up():
+    rng, owed = np.random.RandomState(0), np.zeros(3)
+    expected, total = np.array([0.75, 0.2, 0.05]), np.zeros(3)
+    for _ in range(40):
+        counts = round_to_total(expected, 1, rng, owed=owed)
+        owed += expected - counts
+        total += counts
+    np.testing.assert_array_equal(total, [30, 8, 2])
+
+
+def test_evidence_decides_between_remainders():
+    expected = np.array([0.4, 0.5, 0.0, 1.1])
+    observed = np.array([2, 0, 9, 1])
+    np.testing.assert_array_equal(
+        round_by_evidence(expected, 2, observed), [1, 0, 0, 1]
+    )
+    np.testing.assert_array_equal(
+        round_by_evidence(expected, 3, observed), [1, 1, 0, 1]
+    )

@@ -32,6 +32,7 @@ from sklearn_noisy._validation import (
     check_is_clean,
     check_no_missing,
     check_partial_fit_classes,
+    check_same_order,
     check_sample_weight,
     check_y_given,
     class_weights,
@@ -228,6 +229,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         counts as absent for the classes, the scale of the inputs, the held-out rows,
         the number of rows, and the order of the others.
         """
+        check_same_order(X=X, y=y, sample_weight=sample_weight, is_clean=is_clean)
         shape = self._trainer.spec.row_shape if goes_on else None
         rows, (y,) = check_rows(self, X, (y,), shape)
         weight = check_sample_weight(sample_weight, len(y))

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from sklearn_noisy._estimators.base import DATASETS, BaseNoisyLabelClassifier
 from sklearn_noisy._rows.rows import Rows
 from sklearn_noisy._splits import make_splits
-from sklearn_noisy._validation import check_columns, check_sample_weight
+from sklearn_noisy._validation import check_columns, check_sample_weight, label_codes
 from sklearn_noisy.exceptions import TrainingInterruptedWarning
 
 
@@ -94,44 +94,126 @@ def fit_on(estimator, X, labels, rows, fit_params):
 
 
 def predict_proba_for(estimator, X, rows, classes):
-    """Probabilities, columns as in `classes`; 0 for a class without training rows."""
-    probabilities = np.zeros((len(rows), len(classes)))
-    columns = np.searchsorted(classes, estimator.classes_)
-    probabilities[:, columns] = estimator.predict_proba(take(X, rows))
-    return probabilities
+    """Probabilities, columns as in `classes`; 0 for a class without training rows.
+
+    Raises
+    ------
+    ValueError
+        If the estimator knows a class that is none of `classes`.
+    """
+    return _widened(estimator.predict_proba(take(X, rows)), estimator.classes_, classes)
 
 
-def out_of_fold_probabilities(
-    estimator, X, labels, classes, cv, sample_weight, n_jobs, verbose
+def _widened(probabilities, known, classes):
+    """Columns of the known classes among those of all classes; 0 for the others."""
+    unknown = {*known.tolist()} - {*classes.tolist()}
+    if unknown:
+        raise ValueError(
+            f"estimator predicts classes that are not among {classes.tolist()}: "
+            f"{sorted(unknown, key=str)}."
+        )
+    wide = np.zeros((len(probabilities), len(classes)))
+    wide[:, label_codes(known, classes)] = probabilities
+    return wide
+
+
+def out_of_fold_probabilities(  # noqa: PLR0913
+    estimator,
+    X,
+    labels,
+    classes,
+    *,
+    cv,
+    fit_params,
+    n_jobs,
+    verbose,
+    extends=False,
 ):
-    """Probabilities of shape (n_samples, n_classes), each row out of fold."""
-    X, labels = indexable(X, labels)
-    if sample_weight is not None:
-        sample_weight = check_sample_weight(sample_weight, len(labels))
-    fit_params = weight_params(estimator, sample_weight)
+    """Probabilities of each row by a model that did not train on it.
+
+    Parameters
+    ----------
+    estimator : classifier
+    X : array-like or Dataset of shape (n_samples, ...)
+    labels : ndarray of shape (n_samples,)
+    classes : ndarray of shape (n_classes,)
+        Sorted.
+    cv : int, splitter or iterable of splits
+    fit_params : dict of str to ndarray of shape (n_samples,)
+        See :func:`fit_arguments`.
+    n_jobs : int or None
+    verbose : int
+    extends : bool, default=False
+        Whether classes that only the estimator knows are added; otherwise they are an
+        error. A model that is fitted already, or one with a named noise matrix, may
+        know classes that no row has.
+
+    Returns
+    -------
+    pred_probs : ndarray of shape (n_samples, n_classes)
+    classes : ndarray of shape (n_classes,)
+
+    Raises
+    ------
+    ValueError
+        If a row is in no test part, a model predicts NaN, or it knows none of the
+        classes.
+    """
+    X, labels = indexable(list(X) if isinstance(X, tuple) else X, labels)
     splits = make_splits(cv, X, labels)
     X = rows_for(estimator, X, n_jobs)
     tasks = (
-        delayed(_fit_predict)(
-            clone(estimator), X, labels, train, test, classes, fit_params
-        )
+        delayed(_fit_predict)(clone(estimator), X, labels, train, test, fit_params)
         for train, test in splits
     )
     results = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
-    pred_probs = np.full((len(labels), len(classes)), np.nan)
+    pred_probs = np.zeros((len(labels), len(classes)))
+    is_predicted = np.zeros(len(labels), dtype=bool)
     bar = tqdm(results, total=len(splits), desc="folds", disable=not verbose)
-    for (_, test), part in zip(splits, bar, strict=True):
-        pred_probs[test] = part
-    missing = np.isnan(pred_probs).any(axis=1)
-    if missing.any():
+    for (_, test), (part, known) in zip(splits, bar, strict=True):
+        if extends:
+            before, classes = classes, _joined(classes, known)
+            if len(before) < len(classes):
+                pred_probs = _widened(pred_probs, before, classes)
+        pred_probs[test] = _widened(part, known, classes)
+        is_predicted[test] = True
+    if not is_predicted.all():
         raise ValueError(
-            f"cv must have every row in a test part; {missing.sum()} of {len(labels)} "
-            "rows are in none."
+            "cv must have every row in a test part; "
+            f"{(~is_predicted).sum()} of {len(labels)} rows are in none."
         )
-    return pred_probs
+    if np.isnan(pred_probs).any():
+        raise ValueError("estimator.predict_proba returned NaN.")
+    return pred_probs, classes
 
 
-def _fit_predict(estimator, X, labels, train, test, classes, fit_params):
-    """Probabilities of the test rows, columns as in `classes`."""
+def fit_arguments(estimator, sample_weight, n_samples, is_clean=None):
+    """Weights, and the mask where ``estimator.fit`` takes it, as ``{name: values}``."""
+    if sample_weight is not None:
+        sample_weight = check_sample_weight(sample_weight, n_samples)
+    arguments = weight_params(estimator, sample_weight)
+    takes_mask = "is_clean" in inspect.signature(estimator.fit).parameters
+    if is_clean is not None and takes_mask:
+        arguments["is_clean"] = is_clean
+    return arguments
+
+
+def _joined(classes, known):
+    """The classes, and those that a model knows as well."""
+    if {*known.tolist()} <= {*classes.tolist()}:
+        return classes
+    if not {*known.tolist()} & {*classes.tolist()}:
+        raise ValueError(
+            f"estimator predicts the classes {known.tolist()}, none of which is among "
+            f"{classes.tolist()}."
+        )
+    return np.union1d(classes, known)
+
+
+def _fit_predict(estimator, X, labels, train, test, fit_params):
+    """Probabilities of the test rows, and the classes of their columns."""
+    mask = fit_params.get("is_clean")
+    if mask is not None and not mask[train].any():  # a mask must mark a row
+        fit_params = {k: v for k, v in fit_params.items() if k != "is_clean"}
     fit_on(estimator, X, labels, train, fit_params)
-    return predict_proba_for(estimator, X, test, classes)
+    return estimator.predict_proba(take(X, test)), np.asarray(estimator.classes_)

@@ -20,7 +20,8 @@ from sklearn_noisy._validation import encode_labels
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.nn import NoiseLayer, floating_dtype
 from sklearn_noisy.nn._noise_layer import encode_targets
-from sklearn_noisy.noise._checks import check_possible, in_class_order
+from sklearn_noisy.noise._checks import check_possible
+from sklearn_noisy.noise._names import in_class_order, is_frame, resolve_classes
 
 # Attributes of a fit that only some sources of the matrix set.
 FOUND = ("noise_matrix_path_", "noise_matrix_estimator_", "label_quality_")
@@ -126,12 +127,14 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
     noise_matrix : {"learn", "estimate"}, NoiseMatrixEstimator or array-like of \
             shape (n_classes, n_classes), default="learn"
         An array is a known matrix, which stays fixed without `refine`. Its columns sum
-        to 1, with the classes in sorted order (a DataFrame names them by its index and
-        columns, in any order). ``"estimate"``: a :class:`NoiseMatrixEstimator` with
-        the same network estimates the matrix from the rows that `is_clean` marks. If
-        there are none, the confident joint is used, with a warning. An instance of
-        :class:`NoiseMatrixEstimator` is used with its own parameters. ``"learn"``:
-        the matrix is learned from noisy labels alone, see Notes. The top-down model
+        to 1, with the classes in sorted order. A DataFrame names the classes by its
+        index and columns, in any order. `y` may then lack some of them, as a fold of a
+        cross-validation may; `classes_` holds all. ``"estimate"``: a
+        :class:`NoiseMatrixEstimator` with the same network estimates the matrix from
+        the rows that `is_clean` marks. If there are none, the confident joint is used,
+        with a warning. An instance of :class:`NoiseMatrixEstimator` is used with its
+        own parameters. ``"learn"``: the matrix is learned from noisy labels alone, see
+        Notes. The top-down model
         does not use this parameter.
     alpha : float in [0, 1], default=0.5
         Weight of the given label in the top-down model. With 1, labels are not
@@ -249,9 +252,12 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         Only if EM learned the matrix with at least two folds: probability that the
         label of each training row is right, from the net that did not train on the
         row. Below 0.5, the label is more likely wrong than right. The value is 1 for
-        clean rows, and NaN for outside rows and rows of weight 0.
+        clean rows, and NaN for outside rows and rows of weight 0. It is an array, in
+        the order of the rows: ``pd.Series(clf.label_quality_, index=X.index)`` has the
+        index of a DataFrame.
     classes_ : ndarray of shape (n_classes,)
-        Labels, sorted.
+        Labels, sorted: those in `y`, or those that a DataFrame names as
+        `noise_matrix`.
     n_features_in_ : int
         ``X.shape[1]``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -409,7 +415,8 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         Raises
         ------
         ValueError
-            For an argument or a parameter out of its range.
+            For an argument or a parameter out of its range, or if pandas objects hold
+            the same rows in a different order.
         TypeError
             For an unknown parameter.
         ModuleOutputError
@@ -489,12 +496,23 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
     def _encode(self, y, classes):
         outside = self.outside_label
         if outside is None:
-            return encode_labels(y, classes)
+            return self._encode_inside(y, classes)
         is_outside = _is_outside(outside, y, classes)
-        inside, classes = encode_labels(y[~is_outside], classes)
+        inside, classes = self._encode_inside(y[~is_outside], classes)
         codes = np.full(len(y), len(classes), dtype=np.int64)
         codes[~is_outside] = inside
         return codes, classes
+
+    def _encode_inside(self, y, classes):
+        """Codes and classes; a known matrix may name classes that no row has."""
+        matrix = self.noise_matrix
+        if isinstance(matrix, str) and matrix == "learn":
+            matrix = self.noise_init
+        if classes is None and self.noise_model != "top_down" and is_frame(matrix):
+            found = np.unique(y)
+            known = resolve_classes(found, matrix=matrix)
+            classes = None if known is found else known
+        return encode_labels(y, classes)
 
     def _check_data(self, X, y, sample_weight, is_clean, goes_on, classes=None):
         data = super()._check_data(X, y, sample_weight, is_clean, goes_on, classes)

@@ -26,6 +26,7 @@ from sklearn_noisy._validation import (
     check_choice,
     check_integer,
     check_is_clean,
+    check_same_order,
     check_sample_weight,
     check_verbose,
     check_y_given,
@@ -34,6 +35,7 @@ from sklearn_noisy._validation import (
     own_generator,
 )
 from sklearn_noisy.noise import NoiseEstimate, inverse_from_noise
+from sklearn_noisy.noise._names import in_class_order
 from sklearn_noisy.noise._predictions import Predictions, estimate_from_predictions
 from sklearn_noisy.noise._settings import Settings
 
@@ -84,7 +86,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         is the number of shuffled stratified folds.
     allowed : bool array-like of shape (n_classes, n_classes), default=None
         ``allowed[j, i]``: whether class i can be given label j; the diagonal must
-        be True.
+        be True. A DataFrame has the classes as its index and its columns.
     constraints : callable, default=None
         Takes the cvxpy variable ``R[i, j] = P(true i | given j)``, returns a list
         of further constraints.
@@ -210,14 +212,18 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is out of its range; if `is_clean` differs from `y` in
-            length, or marks no row or all rows; if there are fewer clean rows than
-            classes, or a class has none; if the method needs `is_clean` and it is
-            missing.
+            If a parameter is out of its range; if pandas objects hold the same rows in
+            a different order; if `estimator` knows a class that `y` lacks; if
+            `is_clean` differs from `y` in length, or marks no row or all rows; if there
+            are fewer clean rows than classes, or a class has none; if the method needs
+            `is_clean` and it is missing.
         TypeError
             If `estimator` is no classifier with ``predict_proba``.
         """
         check_verbose(self.verbose)
+        check_same_order(
+            X=X, y=y, sample_weight=sample_weight, is_clean=is_clean, y_given=y_given
+        )
         X, y = indexable(X, y)
         if not (isinstance(X, (list, *DATASETS)) or hasattr(X, "iloc") or issparse(X)):
             X = np.asarray(X)
@@ -231,7 +237,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
                 "rows of these classes."
             )
         method, mask = self._check_method(is_clean, weight)
-        settings = self._check_settings(method, len(classes))
+        settings = self._check_settings(method, classes)
         rng = own_generator(self.random_state)
         estimator = self._make_estimator(rng)
         fit_params = weight_params(estimator, None if sample_weight is None else weight)
@@ -239,7 +245,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             if y_given is not None:
                 check_y_given(y_given, None, classes)
             estimate = self._confident_joint(
-                estimator, X, labels, classes, codes, sample_weight, weight > 0
+                estimator, X, labels, classes, codes, fit_params, weight > 0
             )
         else:
             given = None
@@ -270,8 +276,8 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         inner = RobustLossClassifier() if self.estimator is None else self.estimator
-        if isinstance(inner, type):
-            return tags  # fit raises the error for a class
+        if isinstance(inner, type) or not hasattr(inner, "__sklearn_tags__"):
+            return tags  # fit raises the error for what is no estimator
         inner = get_tags(inner)
         tags.input_tags = inner.input_tags
         tags.target_tags = inner.target_tags
@@ -301,13 +307,14 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             )
         return method, mask
 
-    def _check_settings(self, method, n_classes):
+    def _check_settings(self, method, classes):
         """Checked parameters of Eqs. 3 and 5, even if the method does not use them."""
         check_integer(self.n_bootstrap, "n_bootstrap", min_val=0)
         values = {field.name: getattr(self, field.name) for field in fields(Settings)}
         values["method"] = "inverse" if method == "inverse" else "l1"
+        values["allowed"] = in_class_order(self.allowed, classes, "allowed")
         settings = Settings(**values)
-        settings.check(n_classes)
+        settings.check(len(classes))
         return settings
 
     def _make_estimator(self, rng):
@@ -315,7 +322,9 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         if self.estimator is None:
             seed = rng.randint(np.iinfo(np.int32).max)
             return RobustLossClassifier(loss="cross_entropy", random_state=seed)
-        if isinstance(self.estimator, type) or not is_classifier(self.estimator):
+        is_estimator = hasattr(self.estimator, "__sklearn_tags__")
+        is_class = isinstance(self.estimator, type)
+        if is_class or not is_estimator or not is_classifier(self.estimator):
             raise TypeError(f"estimator must be a classifier; got {self.estimator!r}.")
         if not hasattr(self.estimator, "predict_proba"):
             raise TypeError(
@@ -363,22 +372,23 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         return p_clean, p_noisy, fold
 
     def _confident_joint(
-        self, estimator, X, labels, classes, codes, sample_weight, counted
+        self, estimator, X, labels, classes, codes, fit_params, counted
     ):
         """Cleanlab's estimate, from out-of-fold probabilities of the counted rows."""
         # Slow to import, and needed here only.
         from cleanlab.count import compute_confident_joint, estimate_latent
 
-        probabilities = out_of_fold_probabilities(
+        probabilities, _ = out_of_fold_probabilities(
             estimator,
             X,
             labels,
             classes,
             cv=min(self.cv, len(labels)) if isinstance(self.cv, Integral) else self.cv,
-            sample_weight=sample_weight,
+            fit_params=fit_params,
             n_jobs=self.n_jobs,
             verbose=self.verbose,
-        )[counted]
+        )
+        probabilities = probabilities[counted]
         codes = codes[counted]
         # cleanlab mixes arrays with lists, which array API dispatch refuses.
         with config_context(array_api_dispatch=False):

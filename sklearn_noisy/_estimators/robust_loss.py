@@ -220,7 +220,8 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         Raises
         ------
         ValueError
-            For an argument or a parameter out of its range.
+            For an argument or a parameter out of its range, or if pandas objects hold
+            the same rows in a different order.
         TypeError
             For an unknown parameter.
         ModuleOutputError

@@ -11,9 +11,8 @@ from sklearn_noisy._rows.rows import FitData
 from sklearn_noisy._training.trainer import Trainer
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.noise._checks import (
-    check_noise_matrix,
     check_possible,
-    in_class_order,
+    class_matrix,
     is_singular,
 )
 
@@ -46,8 +45,7 @@ class KnownMatrix:
             impossible, or is singular and no clean row distinguishes the classes.
         """
         rows, name = data.everything, self.name
-        matrix = in_class_order(self.matrix, rows.classes, name)
-        Q = check_noise_matrix(matrix, n_classes=len(rows.classes), name=name)
+        Q = class_matrix(self.matrix, rows.classes, name)
         check_possible(Q, rows.y[rows.is_noisy], rows.classes, name)
         if is_singular(Q):
             message = f"{name} is singular: given labels cannot tell some classes apart"

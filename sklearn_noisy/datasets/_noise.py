@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_noisy._splits import round_to_total
 from sklearn_noisy._validation import (
@@ -12,8 +13,10 @@ from sklearn_noisy._validation import (
     check_integer,
     check_real,
     label_array,
+    label_codes,
 )
-from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
+from sklearn_noisy.noise._checks import class_matrix
+from sklearn_noisy.noise._names import resolve_classes
 
 KINDS = ("symmetric", "uniform", "pair", "asymmetric", "random")
 
@@ -115,6 +118,7 @@ def corrupt_labels(
     *,
     noise_rate=None,
     kind="symmetric",
+    classes=None,
     exact=False,
     return_mask=False,
     random_state=None,
@@ -124,8 +128,9 @@ def corrupt_labels(
     Parameters
     ----------
     y : array-like of shape (n_samples,)
-        True labels of any type.
-    noise_matrix : array-like of shape (n_classes, n_classes), default=None
+        True labels: integers, strings or booleans.
+    noise_matrix : array-like or DataFrame of shape (n_classes, n_classes), \
+            default=None
         ``Q[j, i] = P(given j | true i)``, with the classes in sorted order, or as the
         index and columns of a DataFrame. None builds it from `noise_rate` and `kind`.
     noise_rate : float in [0, 1), default=None
@@ -133,10 +138,15 @@ def corrupt_labels(
     kind : {"symmetric", "uniform", "pair", "random"}, default="symmetric"
         See :func:`make_noise_matrix`. For ``"asymmetric"``, build the matrix with that
         function and pass it as `noise_matrix`.
+    classes : array-like of shape (n_classes,), default=None
+        All classes, sorted. Needed if `y` lacks a class of a matrix that is an array,
+        or if a class that `y` lacks may be given. None takes the names of a DataFrame,
+        or else the labels in `y`.
     exact : bool, default=False
         If True, exactly ``round(sum_i n_i (1 - Q[i, i]))`` labels change, in every
-        class the expected number up to rounding. If False, every label is drawn
-        independently.
+        class the expected number up to rounding. They are spread over the given labels
+        as expected, in every class and in total, up to rounding. If False, every label
+        is drawn independently.
     return_mask : bool, default=False
         Also return a mask of the changed labels; its mean is the realised noise rate.
     random_state : int, RandomState instance or None, default=None
@@ -146,7 +156,9 @@ def corrupt_labels(
 
     Returns
     -------
-    y_given : ndarray of shape (n_samples,), or Series if `y` is one
+    y_given : ndarray of shape (n_samples,), Series or DataFrame
+        A Series if `y` is one, with its index, name and dtype; likewise a DataFrame of
+        one column.
     changed : bool ndarray of shape (n_samples,)
         Only with `return_mask`.
 
@@ -154,7 +166,7 @@ def corrupt_labels(
     ------
     ValueError
         If neither or both of `noise_matrix` and `noise_rate` are given, or one of
-        them is invalid.
+        them is invalid; if labels are continuous, missing, or none of the classes.
 
     Examples
     --------
@@ -168,7 +180,10 @@ def corrupt_labels(
     check_flag(exact, "exact")
     check_flag(return_mask, "return_mask")
     labels = label_array(y)
-    classes, codes = np.unique(labels, return_inverse=True)
+    check_classification_targets(labels)
+    found = np.unique(labels)
+    classes = resolve_classes(found, classes=classes, matrix=noise_matrix)
+    codes = label_codes(labels, classes)
     rng = check_random_state(random_state)
     if (noise_matrix is None) == (noise_rate is None):
         raise ValueError("Give either noise_matrix or noise_rate, and not both.")
@@ -187,14 +202,29 @@ def corrupt_labels(
         noise_matrix = make_noise_matrix(
             len(classes), noise_rate, kind, random_state=rng
         )
-    Q = check_noise_matrix(
-        in_class_order(noise_matrix, classes), n_classes=len(classes)
-    )
+    Q = class_matrix(noise_matrix, classes)
     given = (_draw_exact if exact else _draw)(codes, Q, rng)
-    y_given = classes[given]
-    if hasattr(y, "iloc"):
-        y_given = type(y)(y_given, index=y.index, name=y.name)
+    y_given = _as_given(classes[given], y)
     return (y_given, given != codes) if return_mask else y_given
+
+
+def _as_given(labels, y):
+    """Labels in the form of `y`: a Series or one-column DataFrame of the same dtype."""
+    if not hasattr(y, "iloc"):
+        return labels
+    import pandas as pd  # slow to import, and needed here only
+
+    column = y.iloc[:, 0] if y.ndim == 2 else y
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        unknown = np.setdiff1d(np.unique(labels), dtype.categories).tolist()
+        if unknown:
+            raise ValueError(
+                f"y must have all classes as categories; {unknown} are none. "
+                "y.cat.add_categories adds them."
+            )
+    given = pd.Series(labels, index=y.index, name=column.name).astype(dtype)
+    return given.to_frame() if y.ndim == 2 else given
 
 
 def _draw(codes, Q, rng):
@@ -212,10 +242,14 @@ def _draw_exact(codes, Q, rng):
     leave = n_rows * (1 - np.diag(Q))
     n_leave = round_to_total(leave, round(leave.sum()), rng)
     given = codes.copy()
+    # Rounded class by class, a rare target would never be drawn if classes are small.
+    owed = np.zeros(len(Q))
     for i in np.flatnonzero(n_leave):
         wrong = Q[:, i].copy()
         wrong[i] = 0
-        targets = round_to_total(n_leave[i] * wrong / wrong.sum(), n_leave[i], rng)
+        expected = n_leave[i] * wrong / wrong.sum()
+        targets = round_to_total(expected, n_leave[i], rng, owed=owed)
+        owed += expected - targets
         rows = rng.permutation(np.flatnonzero(codes == i))[: n_leave[i]]
         given[rows] = np.repeat(np.arange(len(Q)), targets)
     return given

@@ -11,7 +11,8 @@ from sklearn_noisy._validation import check_flag
 from sklearn_noisy.inspection._arguments import as_list, find_estimator
 from sklearn_noisy.inspection._style import font_size, get_axes, make_room, sizes_of
 from sklearn_noisy.inspection._texts import as_text, shorten
-from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
+from sklearn_noisy.noise._checks import check_noise_matrix, class_matrix
+from sklearn_noisy.noise._names import named_classes
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,9 @@ class NoiseMatrixDisplay:
         estimator : NoiseAdaptedClassifier or NoiseMatrixEstimator
             Fitted. It may be the last step of a Pipeline, the best estimator of a
             search, or the ``clf`` of a CleanLearning.
-        true_matrix : array-like of shape (n_classes, n_classes), default=None
-            Drawn to the left of the estimate.
+        true_matrix : array-like or DataFrame of shape (n_classes, n_classes), \
+                default=None
+            Drawn to the left of the estimate. DataFrames are matched by name.
         ax : matplotlib Axes, or two with a `true_matrix`, default=None
         **plot_params
             For :meth:`plot`.
@@ -99,7 +101,7 @@ class NoiseMatrixDisplay:
         )
         check_is_fitted(estimator, "noise_matrix_")
         if true_matrix is not None:
-            true_matrix = in_class_order(true_matrix, estimator.classes_, "true_matrix")
+            true_matrix = class_matrix(true_matrix, estimator.classes_, "true_matrix")
         return cls.from_matrix(
             estimator.noise_matrix_,
             display_labels=estimator.classes_,
@@ -126,9 +128,12 @@ class NoiseMatrixDisplay:
         ----------
         noise_matrix : array-like or DataFrame of shape (n_classes, n_classes)
         display_labels : array-like of shape (n_classes,), default=None
-            None takes the columns of a DataFrame; without one, classes are numbered.
+            Names of the classes, in the order of the arrays. None takes those of a
+            DataFrame, in sorted order; without one, classes are numbered.
         interval : array-like of shape (2, n_classes, n_classes), default=None
-        true_matrix : array-like of shape (n_classes, n_classes), default=None
+        true_matrix : array-like or DataFrame of shape (n_classes, n_classes), \
+                default=None
+            Drawn to the left of `noise_matrix`. DataFrames are matched by name.
         ax : matplotlib Axes, or two with a `true_matrix`, default=None
         **plot_params
             For :meth:`plot`.
@@ -140,29 +145,28 @@ class NoiseMatrixDisplay:
         Raises
         ------
         ValueError
-            If a matrix is no noise matrix, or the arguments do not fit each other.
+            If a matrix is no noise matrix, the arguments do not fit each other, or two
+            DataFrames have other classes.
         TypeError
             If `display_labels` is not a list of names.
         """
-        if hasattr(noise_matrix, "loc") and hasattr(noise_matrix, "columns"):
-            names = np.asarray(noise_matrix.columns)
-            noise_matrix = in_class_order(noise_matrix, names)
-            if true_matrix is not None:
-                true_matrix = in_class_order(true_matrix, names, "true_matrix")
-            display_labels = names if display_labels is None else display_labels
-        Q = check_noise_matrix(noise_matrix)
-        n_classes = len(Q)
-        if true_matrix is not None:
-            true_matrix = check_noise_matrix(
-                true_matrix, n_classes=n_classes, name="true_matrix"
-            )
         if display_labels is not None:
             display_labels = as_list(display_labels, "display_labels", of="names")
-            if len(display_labels) != n_classes:
-                raise ValueError(
-                    f"display_labels must name {n_classes} classes; got "
-                    f"{len(display_labels)}."
-                )
+        classes = _drawn_classes(noise_matrix, true_matrix, display_labels)
+        if classes is None:
+            Q = check_noise_matrix(noise_matrix)
+        else:
+            Q = class_matrix(noise_matrix, classes)
+            display_labels = classes if display_labels is None else display_labels
+        n_classes = len(Q)
+        if true_matrix is not None:
+            order = np.arange(n_classes) if classes is None else classes
+            true_matrix = class_matrix(true_matrix, order, "true_matrix")
+        if display_labels is not None and len(display_labels) != n_classes:
+            raise ValueError(
+                f"display_labels must name {n_classes} classes; got "
+                f"{len(display_labels)}."
+            )
         if interval is not None and np.shape(interval) != (2, n_classes, n_classes):
             raise ValueError(
                 f"interval must have shape {(2, n_classes, n_classes)}; got "
@@ -306,3 +310,12 @@ def _value_size(texts, axis_size):
     cell = min(axis_size) / len(texts) * 72
     # A digit is 0.64 times as wide as the font is high.
     return min(0.85 * cell / (0.64 * max(longest, 1)), LIMITS.font[1])
+
+
+def _drawn_classes(noise_matrix, true_matrix, display_labels):
+    """Classes of named matrices in the order of drawing; None if nothing is named."""
+    classes = named_classes(noise_matrix, true_matrix)
+    if classes is None or display_labels is None:
+        return classes
+    labels = np.asarray(display_labels)
+    return labels if {*labels.tolist()} == {*classes.tolist()} else classes

@@ -11,6 +11,7 @@ from sklearn_noisy._estimators.noise_adapted import NoiseAdaptedClassifier
 from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
 from sklearn_noisy._validation import (
     check_real,
+    check_same_order,
     class_weights,
     label_array,
     label_codes,
@@ -25,7 +26,7 @@ from sklearn_noisy.inspection._style import (
     make_room,
     sizes_of,
 )
-from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
+from sklearn_noisy.noise._checks import class_matrix
 
 LOSSES = ("train_loss", "valid_loss")
 
@@ -197,6 +198,7 @@ class TrainingDisplay:
         if (X is None) != (y is None):
             missing = "X" if X is None else "y"
             raise ValueError(f"X and y belong together; {missing} is None.")
+        check_same_order(X=X, y=y)
         matrix_error = _matrix_error(inner, true_matrix)
         if noise_matrix is None and noise_rate is None:
             noise_matrix = _known_matrix(inner, true_matrix)
@@ -380,10 +382,7 @@ def _matrix_error(estimator, true_matrix):
     else:
         if path is None:
             path = estimator.noise_matrix_[np.newaxis]
-        matrix = in_class_order(true_matrix, estimator.classes_, "true_matrix")
-        reference = check_noise_matrix(
-            matrix, n_classes=path.shape[1], name="true_matrix"
-        )
+        reference = class_matrix(true_matrix, estimator.classes_, "true_matrix")
     return np.abs(path - reference).sum(axis=(1, 2)) / path.shape[1]
 
 
@@ -416,8 +415,7 @@ def _perfect_agreement(estimator, noise_rate, noise_matrix, y_given):
             )
         return None
     classes = estimator.classes_
-    matrix = in_class_order(noise_matrix, classes)
-    Q = check_noise_matrix(matrix, n_classes=len(classes))
+    Q = class_matrix(noise_matrix, classes)
     prior = np.full(len(classes), 1 / len(classes))
     if y_given is not None:
         labels = label_array(y_given, "y_given")

@@ -14,16 +14,18 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn_noisy._validation import (
     check_choice,
     check_flag,
+    check_same_order,
     check_sample_weight,
     label_array,
     label_codes,
 )
 from sklearn_noisy.noise._checks import (
     check_noise_matrix,
-    check_probabilities,
-    in_class_order,
+    class_matrix,
+    class_probabilities,
     is_singular,
 )
+from sklearn_noisy.noise._names import resolve_classes
 
 
 def noise_corrected_accuracy_score(
@@ -52,8 +54,8 @@ def noise_corrected_accuracy_score(
     noise_matrix : array-like or DataFrame of shape (n_classes, n_classes)
         ``Q[j, i] = P(given j | true i)``; columns sum to 1.
     labels : array-like of shape (n_classes,), default=None
-        Classes in the order of the matrix. None takes the index of a DataFrame, or
-        else the sorted labels in `y_given` and `y_pred`.
+        Classes in the order of a matrix that is an array. None takes the names of a
+        DataFrame, or else the labels in `y_given` and `y_pred`, in sorted order.
     sample_weight : array-like of shape (n_samples,), default=None
     return_standard_error : bool, default=False
         Also return the standard error, for independent rows. It is proportional to
@@ -84,6 +86,7 @@ def noise_corrected_accuracy_score(
     1.0
     """
     check_flag(return_standard_error, "return_standard_error")
+    check_same_order(y_given=y_given, y_pred=y_pred, sample_weight=sample_weight)
     check_consistent_length(y_given, y_pred)
     y_pred, _ = _check_labels(y_pred, "y_pred", None)
     y_given, weight = _check_labels(y_given, "y_given", sample_weight)
@@ -121,13 +124,15 @@ def noise_corrected_log_loss(
     ----------
     y_given : array-like of shape (n_samples,)
         Given labels.
-    y_proba : array-like of shape (n_samples, n_classes)
-        Probabilities of the **true** classes, such as those of ``predict_proba``.
+    y_proba : array-like or DataFrame of shape (n_samples, n_classes)
+        Probabilities of the **true** classes, such as those of ``predict_proba``. The
+        columns of a DataFrame are matched by name.
     noise_matrix : array-like or DataFrame of shape (n_classes, n_classes)
         ``Q[j, i] = P(given j | true i)``; columns sum to 1.
     labels : array-like of shape (n_classes,), default=None
-        Classes in the order of the matrix and of the columns of `y_proba`. None takes
-        the index of a DataFrame, or else the sorted labels in `y_given`.
+        Classes in the order of the matrix and of the columns of `y_proba`, where these
+        are arrays. None takes the names of a DataFrame, or else the labels in
+        `y_given`, in sorted order.
     sample_weight : array-like of shape (n_samples,), default=None
 
     Returns
@@ -152,9 +157,10 @@ def noise_corrected_log_loss(
     >>> round(noise_corrected_log_loss([0, 1], [[1, 0], [0, 1]], noise_matrix=Q), 4)
     0.2877
     """
+    check_same_order(y_given=y_given, y_proba=y_proba, sample_weight=sample_weight)
     y_given, weight = _check_labels(y_given, "y_given", sample_weight)
-    Q, classes = _check_matrix(noise_matrix, labels, [y_given])
-    probabilities = check_probabilities(y_proba, "y_proba", (len(y_given), len(Q)))
+    Q, classes = _check_matrix(noise_matrix, labels, [y_given], y_proba)
+    probabilities = class_probabilities(y_proba, len(y_given), classes, "y_proba")
     given = label_codes(y_given, classes, "y_given")
     likelihood = (Q[given] * probabilities).sum(axis=1)
     return float(-(weight @ np.log(np.maximum(likelihood, np.finfo(float).tiny))))
@@ -171,8 +177,8 @@ def make_noise_corrected_scorer(noise_matrix, *, metric="accuracy", labels=None)
         :func:`noise_corrected_accuracy_score`, or the negative
         :func:`noise_corrected_log_loss`, which has less variance.
     labels : array-like of shape (n_classes,), default=None
-        Classes in the order of the matrix. Required if the rows to score may lack a
-        class, unless the matrix is a DataFrame.
+        Classes in the order of a matrix that is an array. Required if the rows to
+        score may lack a class, unless the matrix is a DataFrame.
 
     Returns
     -------
@@ -183,6 +189,13 @@ def make_noise_corrected_scorer(noise_matrix, *, metric="accuracy", labels=None)
     ------
     ValueError
         If `metric` is unknown, or `noise_matrix` is not a noise matrix.
+
+    Notes
+    -----
+    The scorer takes every label for a given one. ``score(X_test, y_true)`` of a search
+    that was made with it corrects the true labels as well, and is no accuracy. For true
+    labels use ``sklearn.metrics.accuracy_score(y_true, search.predict(X_test))`` or
+    ``search.best_estimator_.score(X_test, y_true)``.
 
     Examples
     --------
@@ -222,22 +235,22 @@ def _log_loss_of_columns(
     Their columns are in the order of the sorted classes. With two classes, only the
     column of the second one is passed.
     """
-    y_given = label_array(y_given, "y_given", warn=True)
-    Q, classes = _check_matrix(noise_matrix, labels, [y_given])
-    order = np.argsort(classes)
     y_proba = np.asarray(y_proba)
     if y_proba.ndim == 1:
         y_proba = np.column_stack([1 - y_proba, y_proba])
-    if y_proba.shape[1] != len(Q):
+    n_classes = np.shape(noise_matrix)[0]
+    if y_proba.shape[1] != n_classes:
         raise ValueError(
-            f"noise_matrix is for {len(Q)} classes, but the estimator returns "
+            f"noise_matrix is for {n_classes} classes, but the estimator returns "
             f"probabilities of {y_proba.shape[1]}; its training rows may lack a class."
         )
+    if labels is not None:
+        y_proba = y_proba[:, np.argsort(np.argsort(labels))]
     return noise_corrected_log_loss(
         y_given,
         y_proba,
-        noise_matrix=Q[np.ix_(order, order)],
-        labels=classes[order],
+        noise_matrix=noise_matrix,
+        labels=labels,
         sample_weight=sample_weight,
     )
 
@@ -252,20 +265,18 @@ def _check_labels(y, name, sample_weight):
     return labels, weight / weight.sum()
 
 
-def _check_matrix(noise_matrix, labels, found):
+def _check_matrix(noise_matrix, labels, found, y_proba=None):
     """The checked matrix, and the classes in its order."""
     if labels is not None:
         classes = label_array(labels, "labels")
         if len(np.unique(classes)) != len(classes):
             raise ValueError(f"labels must differ; got {classes.tolist()}.")
-    elif hasattr(noise_matrix, "loc"):
-        classes = np.asarray(noise_matrix.index)
     else:
-        classes = np.unique(np.concatenate(found))
-    if labels is None and len(classes) != len(noise_matrix):
-        raise ValueError(
-            f"noise_matrix is for {len(noise_matrix)} classes, but the rows hold "
-            f"{len(classes)}: {classes.tolist()}. Pass all classes as labels."
-        )
-    matrix = in_class_order(noise_matrix, classes)
-    return check_noise_matrix(matrix, n_classes=len(classes)), classes
+        occurring = np.unique(np.concatenate(found))
+        classes = resolve_classes(occurring, matrix=noise_matrix, probabilities=y_proba)
+        if np.ndim(noise_matrix) == 2 and len(classes) != len(noise_matrix):
+            raise ValueError(
+                f"noise_matrix is for {len(noise_matrix)} classes, but the rows hold "
+                f"{len(classes)}: {classes.tolist()}. Pass all classes as labels."
+            )
+    return class_matrix(noise_matrix, classes), classes

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sklearn_noisy.noise._checks import check_noise_matrix, in_class_order
+from sklearn_noisy.noise._checks import check_noise_matrix
+from sklearn_noisy.noise._names import in_sorted_order
 
 
 def noise_matrix_error(noise_matrix, true_matrix):
@@ -14,10 +15,11 @@ def noise_matrix_error(noise_matrix, true_matrix):
 
     Parameters
     ----------
-    noise_matrix : array-like of shape (n_classes, n_classes)
+    noise_matrix : array-like or DataFrame of shape (n_classes, n_classes)
         Estimate; columns sum to 1.
-    true_matrix : array-like of shape (n_classes, n_classes)
-        Reference. If both are DataFrames, classes are matched by name.
+    true_matrix : array-like or DataFrame of shape (n_classes, n_classes)
+        Reference. DataFrames are matched by the names of their classes. An array has
+        the classes in sorted order.
 
     Returns
     -------
@@ -35,10 +37,9 @@ def noise_matrix_error(noise_matrix, true_matrix):
     >>> round(noise_matrix_error([[0.9, 0.2], [0.1, 0.8]], [[1, 0], [0, 1]]), 6)
     0.3
     """
-    if hasattr(true_matrix, "loc"):
-        classes = np.asarray(true_matrix.columns)
-        true_matrix = in_class_order(true_matrix, classes, "true_matrix")
-        noise_matrix = in_class_order(noise_matrix, classes)
-    Q = check_noise_matrix(true_matrix)
+    true_matrix, noise_matrix = in_sorted_order(
+        {"true_matrix": true_matrix, "noise_matrix": noise_matrix}
+    )
+    Q = check_noise_matrix(true_matrix, name="true_matrix")
     estimate = check_noise_matrix(noise_matrix, n_classes=len(Q))
     return float(np.abs(estimate - Q).sum() / len(Q))

@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 
 from sklearn_noisy._typing import FloatArray, IntArray
+from sklearn_noisy.noise._names import class_vector, in_sorted_order
 
 TINY = np.finfo(np.float64).tiny
 
@@ -55,7 +56,9 @@ def noise_from_inverse(
     .. [1] S. Sukhbaatar, R. Fergus, "Learning from noisy labels with deep
        neural networks", 2014.
     """
-    return _conditional((R * noisy_prior).T, "true")
+    prior = class_vector(noisy_prior, R, "noisy_prior")
+    (R,) = in_sorted_order({"R": R})
+    return _conditional((R * prior).T, "true")
 
 
 def inverse_from_noise(
@@ -82,7 +85,9 @@ def inverse_from_noise(
     RuntimeWarning
         If a class has prior 0. Its column is that of a class without noise.
     """
-    return _conditional((Q * clean_prior).T, "given")
+    prior = class_vector(clean_prior, Q, "clean_prior")
+    (Q,) = in_sorted_order({"Q": Q})
+    return _conditional((Q * prior).T, "given")
 
 
 def probability_right(
@@ -104,6 +109,7 @@ def probability_right(
     ndarray of shape (n_samples,)
         ``Q[j, j] p_j / sum_i Q[j, i] p_i``; 0 where the denominator is 0.
     """
+    Q, probabilities = in_sorted_order({"Q": Q}, {"probabilities": probabilities})
     total = (probabilities * Q[given]).sum(axis=1)
     right = probabilities[np.arange(len(given)), given] * Q[given, given]
     return right / np.where(total > 0, total, 1.0)

@@ -8,6 +8,11 @@ from sklearn.utils import check_array
 
 from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray
 from sklearn_noisy._validation import brief, check_real
+from sklearn_noisy.noise._names import (
+    columns_in_class_order,
+    in_class_order,
+    in_sorted_order,
+)
 
 # Condition number from which a noise matrix counts as singular: our choice.
 SINGULAR = 1e10
@@ -27,7 +32,8 @@ def check_noise_matrix(
 
     Parameters
     ----------
-    noise_matrix : array-like of shape (n_classes, n_classes)
+    noise_matrix : array-like or DataFrame of shape (n_classes, n_classes)
+        A DataFrame has the classes as its index and its columns, in any order.
     n_classes : int, default=None
         The number of classes that it must have; None takes any square matrix.
     max_condition : float, default=None
@@ -39,7 +45,8 @@ def check_noise_matrix(
     Returns
     -------
     ndarray of shape (n_classes, n_classes)
-        A float64 copy, its columns scaled to sum to 1 up to rounding.
+        A float64 copy, its columns scaled to sum to 1 up to rounding. The classes of
+        a DataFrame are in sorted order.
 
     Raises
     ------
@@ -61,15 +68,17 @@ def check_noise_matrix(
     """
     if max_condition is not None:
         check_real(max_condition, "max_condition", min_val=1)
-    if isinstance(noise_matrix, str):
-        raise ValueError(f"{name} must be a square array; got {brief(noise_matrix)}.")
     shape = np.shape(noise_matrix)
+    if not shape:  # a string, a number, None
+        raise ValueError(f"{name} must be a square array; got {brief(noise_matrix)}.")
     if len(shape) != 2 or shape[0] != shape[1]:
         raise ValueError(f"{name} must be square; got shape {shape}.")
+    (noise_matrix,) = in_sorted_order({name: noise_matrix})
     if n_classes not in (None, shape[0]):
         raise ValueError(
             f"{name} must have shape {(n_classes, n_classes)} for {n_classes} classes; "
-            f"got {shape}."
+            f"got {shape}. If the labels lack a class, give a DataFrame with the "
+            "classes as index and columns."
         )
     Q = check_array(noise_matrix, dtype=np.float64, input_name=name, copy=True)
     if (Q < 0).any():
@@ -142,37 +151,57 @@ def is_singular(noise_matrix: FloatArray) -> bool:
     return bool(np.linalg.cond(noise_matrix, 1) > SINGULAR)
 
 
-def in_class_order(matrix: Any, classes: np.ndarray, name: str = "noise_matrix") -> Any:
-    """Rows and columns of a DataFrame in the order of the classes.
+def class_matrix(
+    noise_matrix: Any, classes: np.ndarray, name: str = "noise_matrix"
+) -> FloatArray:
+    """A checked noise matrix, in the order of the classes.
 
     Parameters
     ----------
-    matrix : array-like or DataFrame of shape (n_classes, n_classes)
-        A DataFrame has the classes as its index and its columns, in any order;
-        anything else is returned as it is.
+    noise_matrix : array-like or DataFrame of shape (n_classes, n_classes)
+        A DataFrame has the classes as its index and its columns, in any order.
     classes : ndarray of shape (n_classes,)
     name : str, default="noise_matrix"
         Its name in messages.
 
+    Returns
+    -------
+    ndarray of shape (n_classes, n_classes)
+
     Raises
     ------
     ValueError
-        If a DataFrame has other classes.
+        If it is no noise matrix of these classes.
     """
-    # A polars DataFrame has no index, and a Series, which is no matrix, no columns.
-    if not (hasattr(matrix, "loc") and hasattr(matrix, "columns")):
-        return matrix
-    for axis, labels in (("columns", matrix.columns), ("index", matrix.index)):
-        if {*labels} != {*classes.tolist()}:
-            raise ValueError(
-                f"{name} must have the classes {classes.tolist()} as its {axis}; "
-                f"got {list(labels)}."
-            )
-    # By position: `loc` would take boolean labels for a mask.
-    rows, columns = (
-        axis.get_indexer(classes) for axis in (matrix.index, matrix.columns)
-    )
-    return matrix.iloc[rows, columns]
+    matrix = in_class_order(noise_matrix, classes, name)
+    return check_noise_matrix(matrix, n_classes=len(classes), name=name)
+
+
+def class_probabilities(
+    probabilities: Any, n_rows: int, classes: np.ndarray, name: str
+) -> FloatArray:
+    """Checked probabilities, their columns in the order of the classes.
+
+    Parameters
+    ----------
+    probabilities : array-like or DataFrame of shape (n_rows, n_classes)
+        A DataFrame has the classes as its columns, in any order.
+    n_rows : int
+    classes : ndarray of shape (n_classes,)
+    name : str
+        Its name in messages.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_classes)
+
+    Raises
+    ------
+    ValueError
+        If they are no probabilities of these classes.
+    """
+    columns = columns_in_class_order(probabilities, classes, name)
+    return check_probabilities(columns, name, (n_rows, len(classes)))
 
 
 def check_probabilities(
@@ -200,9 +229,12 @@ def check_probabilities(
     """
     checked: FloatArray = check_array(probabilities, dtype=np.float64, input_name=name)
     if checked.shape != shape:
+        more = " Name all classes if the labels lack some: by the columns of a "
+        more += "DataFrame, or by classes= (labels= in a metric)."
         raise ValueError(
             f"{name} must have shape {shape}: a row for each sample, a column for "
             f"each class; got {checked.shape}."
+            + (more if checked.shape[1] > shape[1] else "")
         )
     if (checked < 0).any() or (checked > 1 + 1e-6).any():
         raise ValueError(

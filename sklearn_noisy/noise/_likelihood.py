@@ -16,6 +16,7 @@ from scipy.special import softmax
 from sklearn_noisy._typing import FloatArray, IntArray
 from sklearn_noisy._validation import check_flag, check_integer, check_real
 from sklearn_noisy.noise._bayes import TINY, normalise_columns
+from sklearn_noisy.noise._names import in_sorted_order
 
 # The smallest probability of which a logarithm is taken.
 SMALLEST = 1e-12
@@ -104,6 +105,7 @@ def certain_noise_matrix(
     .. [2] W. James, C. Stein, "Estimation with quadratic loss", Proc. Fourth Berkeley
        Symposium 1961.
     """
+    (probabilities,) = in_sorted_order({}, {"probabilities": probabilities})
     n_classes = probabilities.shape[1]
     predicted = probabilities.argmax(axis=1)
     of_all = count_noise_matrix(predicted, given, n_classes, weight)
@@ -158,6 +160,7 @@ def confident_noise_matrix(
     .. [1] C. Northcutt, L. Jiang, I. Chuang, "Confident learning: estimating
        uncertainty in dataset labels", JAIR 2021.
     """
+    (probabilities,) = in_sorted_order({}, {"probabilities": probabilities})
     n_classes = probabilities.shape[1]
     own = probabilities[np.arange(len(given)), given]
     total = np.bincount(given, weight, n_classes)
@@ -266,6 +269,7 @@ def likely_noise_matrix(
     check_flag(temperature, "temperature")
     check_integer(max_iter, "max_iter", min_val=1)
     check_real(tol, "tol", min_val=0)
+    start, logits = in_sorted_order({"start": start}, {"logits": logits})
     n_classes = logits.shape[1]
     weight = np.ones(len(given)) if weight is None else weight
     blocks = GivenBlocks(logits, given, weight)

@@ -10,8 +10,13 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_noisy._splits import deal_by_class
 from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray
-from sklearn_noisy._validation import check_integer, label_array, label_codes
-from sklearn_noisy.noise._checks import check_probabilities
+from sklearn_noisy._validation import (
+    check_integer,
+    check_same_order,
+    label_array,
+    label_codes,
+)
+from sklearn_noisy.noise._checks import class_probabilities
 from sklearn_noisy.noise._confusions import (
     FoldStatistics,
     expected_confusion,
@@ -19,6 +24,7 @@ from sklearn_noisy.noise._confusions import (
 )
 from sklearn_noisy.noise._estimate import NoiseEstimate, estimate_from_statistics
 from sklearn_noisy.noise._likelihood import count_joint, fit_temperature, sharpen
+from sklearn_noisy.noise._names import in_class_order, resolve_classes
 from sklearn_noisy.noise._settings import Settings
 
 
@@ -139,7 +145,8 @@ def estimate_noise_matrix(  # noqa: PLR0913
     y_true_clean : array-like of shape (n_clean,)
         True labels of the clean rows.
     pred_clean : array-like of shape (n_clean,) or (n_clean, n_classes)
-        Predicted labels, or probabilities, columns as in `classes`.
+        Predicted labels, or probabilities, columns as in `classes` or as a DataFrame
+        names them.
     y_noisy : array-like of shape (n_noisy,)
         Given labels of the noisy rows.
     pred_noisy : array-like of shape (n_noisy,) or (n_noisy, n_classes)
@@ -148,7 +155,8 @@ def estimate_noise_matrix(  # noqa: PLR0913
         Labels of the clean rows before they were checked. They are counted, and the
         counts improve the estimate.
     classes : array-like of shape (n_classes,), default=None
-        All labels, sorted; None takes those that occur.
+        All labels, sorted; None takes those that a DataFrame names, or else those that
+        occur.
     method : {"l1", "inverse"}, default="l1"
         Eq. 5, or Eq. 3 with its columns projected onto the simplex.
     l1_penalty : float >= 0 or "cv", default="cv"
@@ -173,7 +181,8 @@ def estimate_noise_matrix(  # noqa: PLR0913
     cv : int, default=5
         Number of folds of the clean rows for ``l1_penalty="cv"``.
     allowed : bool array-like of shape (n_classes, n_classes), default=None
-        ``allowed[j, i]``: whether class i can be given label j.
+        ``allowed[j, i]``: whether class i can be given label j. A DataFrame has the
+        classes as its index and its columns.
     constraints : callable, default=None
         Takes the cvxpy variable R, returns a list of further constraints.
     n_bootstrap : int, default=0
@@ -215,14 +224,19 @@ def estimate_noise_matrix(  # noqa: PLR0913
     labels = {name: label_array(y, name) for name, y in given.items()}
     for y in labels.values():
         check_classification_targets(y)
+    check_same_order(
+        y_true_clean=y_true_clean, pred_clean=pred_clean, y_given_clean=y_given_clean
+    )
+    check_same_order(y_noisy=y_noisy, pred_noisy=pred_noisy)
     check_consistent_length(y_true_clean, pred_clean, y_given_clean)
     check_consistent_length(y_noisy, pred_noisy)
     hard = [np.asarray(p) for p in (pred_clean, pred_noisy) if np.ndim(p) == 1]
-    if classes is None:
-        classes = np.unique(np.concatenate([*labels.values(), *hard]))
-    classes = np.asarray(classes)
-    if not np.array_equal(classes, np.unique(classes)):
-        raise ValueError(f"classes must be sorted and differ; got {classes.tolist()}.")
+    classes = resolve_classes(
+        np.unique(np.concatenate([*labels.values(), *hard])),
+        classes=classes,
+        matrix=allowed,
+        probabilities=pred_clean,
+    )
     settings = Settings(
         method=method,
         l1_penalty=l1_penalty,
@@ -230,7 +244,7 @@ def estimate_noise_matrix(  # noqa: PLR0913
         penalty=penalty,
         shrinkage=shrinkage,
         solver=solver,
-        allowed=allowed,
+        allowed=in_class_order(allowed, classes, "allowed"),
         constraints=constraints,
     )
     settings.check(len(classes))
@@ -257,7 +271,6 @@ def estimate_noise_matrix(  # noqa: PLR0913
 
 def _as_rows(predictions: ArrayLike, classes: np.ndarray, name: str) -> FloatArray:
     """Probabilities, or labels as rows of zeros and a one."""
-    predictions = np.asarray(predictions)
-    if predictions.ndim == 1:
+    if np.ndim(predictions) == 1:
         return np.eye(len(classes))[label_codes(predictions, classes, name)]
-    return check_probabilities(predictions, name, (len(predictions), len(classes)))
+    return class_probabilities(predictions, np.shape(predictions)[0], classes, name)

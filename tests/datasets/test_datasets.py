@@ -70,7 +70,7 @@ def transitions(y, y_given, classes):
 
 
 @pytest.mark.parametrize("exact", [False, True])
-@pytest.mark.parametrize("labels", [[0, 1, 2], ["ant", "bee", "cat"], [-1.0, 2.5, 9.0]])
+@pytest.mark.parametrize("labels", [[0, 1, 2], ["ant", "bee", "cat"], [-1.0, 2.0, 9.0]])
 def test_realised_frequencies_are_those_of_the_matrix(exact, labels):
     y = np.array(labels)[np.random.RandomState(0).randint(0, 3, 30_000)]
     Q = np.array([[0.7, 0.2, 0.0], [0.1, 0.8, 0.0], [0.2, 0.0, 1.0]])
@@ -186,3 +186,82 @@ def test_archive_errors(tmp_path):
 def test_a_rate_in_the_place_of_the_matrix_is_told():
     with pytest.raises(ValueError, match=r"got 0.3. Pass a noise rate as noise_rate"):
         corrupt_labels([0, 1], 0.3)
+
+
+def test_rare_targets_of_small_classes_are_drawn():
+    # Of 100 classes of 10 rows, one row changes each: 90 to class 0, 10 to class 1.
+    n_classes = 100
+    Q = 0.9 * np.eye(n_classes)
+    Q[0] += 0.09
+    Q[1] += 0.01
+    y = np.repeat(np.arange(n_classes), 10)
+    y_given = corrupt_labels(y, Q, exact=True, random_state=0)
+    assert (y_given[20:] == 0).sum() == pytest.approx(0.9 * 98, abs=1)
+    assert (y_given[20:] == 1).sum() == pytest.approx(0.1 * 98, abs=1)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        pd.Series([1, 2, 3] * 20, dtype="Int64"),
+        pd.Series([True, False] * 30, dtype="boolean"),
+        pd.Series(["a", "b", "c"] * 20, dtype="string"),
+        pd.Series(["a", "b", "c"] * 20, dtype="category"),
+        pd.Series([3, 1, 2] * 20, dtype=pd.CategoricalDtype([3, 2, 1], ordered=True)),
+        pd.Series([1, 2, 3] * 20, dtype="int8"),
+        pd.Series(["a", "b", "c"] * 20, dtype=object),
+    ],
+    ids=lambda y: str(y.dtype),
+)
+@pytest.mark.parametrize("exact", [False, True])
+def test_pandas_labels_come_back_as_they_came(y, exact):
+    y = y.rename("label").set_axis(range(100, 160))
+    y_given, changed = corrupt_labels(
+        y, noise_rate=0.4, exact=exact, return_mask=True, random_state=0
+    )
+    assert y_given.dtype == y.dtype
+    assert y_given.name == "label"
+    assert y_given.index.equals(y.index)
+    np.testing.assert_array_equal(changed, (y_given != y).to_numpy(dtype=bool))
+    assert 10 < changed.sum() < 40
+    frame = corrupt_labels(y.to_frame(), noise_rate=0.4, exact=exact, random_state=0)
+    pd.testing.assert_frame_equal(frame, y_given.to_frame())
+
+
+def test_labels_that_lack_a_class():
+    y = np.array(["a", "b"] * 30)
+    Q = np.array([[0.5, 0, 0], [0.2, 0.6, 0], [0.3, 0.4, 1]])
+    frame = pd.DataFrame(Q, index=list("abc"), columns=list("abc"))
+    y_given = corrupt_labels(y, frame.iloc[::-1], random_state=0)
+    assert set(y_given) == {"a", "b", "c"}
+    np.testing.assert_array_equal(
+        y_given, corrupt_labels(y, Q, classes=["a", "b", "c"], random_state=0)
+    )
+    # A class that y lacks may be given.
+    by_rate = corrupt_labels(y, noise_rate=0.5, classes=["a", "b", "c"], random_state=0)
+    assert set(by_rate) == {"a", "b", "c"}
+    in_categories = pd.Series(y, dtype=pd.CategoricalDtype(["c", "b", "a"]))
+    of_series = corrupt_labels(in_categories, frame, random_state=0)
+    assert of_series.tolist() == y_given.tolist()
+    for arguments, message in (
+        ((y, Q), r"must have shape \(2, 2\).*give a DataFrame with the classes"),
+        ((pd.Series(y, dtype="category"), frame), r"\['c'\] are none.*add_categories"),
+        ((np.append(y, "d"), frame), "the classes"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            corrupt_labels(*arguments, random_state=0)
+    with pytest.raises(ValueError, match="classes must be sorted"):
+        corrupt_labels(y, Q, classes=["b", "a", "c"])
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.linspace(0, 1, 9), "Unknown label type: continuous"),
+        (pd.DataFrame({"label": [1.0, None, 2.0]}), "1 of 3 are missing"),
+        (pd.Series([1, None, 2], dtype="Int64"), "1 of 3 are missing"),
+    ],
+)
+def test_what_is_no_label(y, message):
+    with pytest.raises(ValueError, match=message):
+        corrupt_labels(y, noise_rate=0.3)

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, Freezer, LRScheduler
@@ -851,3 +851,46 @@ def test_label_quality_says_why_it_is_missing(blobs):
             _ = clf.label_quality_
     clf = small(max_epochs=2, n_rounds=0, n_folds=2).fit(*rows, is_clean=is_clean[:60])
     assert clf.label_quality_.shape == (60,)
+
+
+FIVE = pd.DataFrame(
+    make_noise_matrix(5, 0.3), index=list("abcde"), columns=list("abcde")
+).loc[list("cabed"), list("edcba")]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"noise_matrix": FIVE},
+        {"noise_matrix": FIVE, "noise_model": "backward"},
+        {"noise_matrix": FIVE, "class_weight": "balanced", "early_stopping": True},
+        {"noise_matrix": FIVE, "refine": True, "n_folds": 2},
+        {"noise_init": FIVE, "regularizer": "trace"},
+    ],
+    ids=["known", "backward", "balanced", "refined", "initial"],
+)
+@pytest.mark.filterwarnings("ignore::sklearn_noisy.exceptions.NoiseModelWarning")
+def test_a_named_matrix_has_classes_that_a_fold_lacks(params):
+    rng = np.random.RandomState(0)
+    X, y = rng.randn(60, 4), np.array(list("abcd"))[rng.randint(4, size=60)]
+    y[7] = "e"
+    clf = NoiseAdaptedClassifier(
+        max_epochs=1, n_rounds=0, module__hidden_layer_sizes=(4,), **params
+    )
+    search = GridSearchCV(clf, {"lr": [0.01]}, cv=KFold(2), error_score="raise")
+    search.fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    clf.fit(X[8:], y[8:])
+    assert clf.classes_.tolist() == list("abcde")
+    assert clf.predict_proba(X).shape == (60, 5)
+    issues = find_label_issues(clf, X[8:], y[8:], cv=2)
+    assert set(issues["given_label"]) == set("abcd")
+
+
+def test_a_matrix_of_more_classes_needs_names():
+    rng = np.random.RandomState(0)
+    X, y = rng.randn(30, 2), np.arange(30) % 2
+    with pytest.raises(ValueError, match="give a DataFrame with the classes as index"):
+        NoiseAdaptedClassifier(noise_matrix=np.eye(3)).fit(X, y)
+    with pytest.raises(ValueError, match=r"must have the classes \['a', 'z'\] as its"):
+        NoiseAdaptedClassifier(noise_matrix=FIVE).fit(X, np.array(["a", "z"])[y])

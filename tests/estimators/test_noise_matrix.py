@@ -6,6 +6,7 @@ import pytest
 from cleanlab.classification import CleanLearning
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.naive_bayes import GaussianNB
@@ -257,3 +258,20 @@ def test_one_clean_row_of_one_of_two_classes(blobs):
     few[np.flatnonzero(clean & (y_mixed == "elm"))[0]] = True
     with pytest.raises(ValueError, match="a single row of the class 'elm'"):
         NoiseMatrixEstimator(GaussianNB()).fit(X[two], y_mixed[two], is_clean=few[two])
+
+
+def test_what_is_no_estimator_is_told(iris):
+    X, y = iris
+    for other in ("logistic", 3, LogisticRegression):
+        with pytest.raises(TypeError, match="estimator must be a classifier; got"):
+            NoiseMatrixEstimator(other).fit(X, y)
+
+
+@pytest.mark.parametrize("has_clean_rows", [False, True])
+def test_a_fitted_model_of_more_classes_is_refused(iris, has_clean_rows):
+    X, y = iris
+    model = FrozenEstimator(LogisticRegression(max_iter=1000).fit(X, y))
+    few = y > 0
+    is_clean = np.arange(few.sum()) % 2 == 0 if has_clean_rows else None
+    with pytest.raises(ValueError, match=r"classes that are not among \[1, 2\]: \[0\]"):
+        NoiseMatrixEstimator(model).fit(X[few], y[few], is_clean=is_clean)

@@ -308,3 +308,22 @@ def test_log_loss_scorer_of_two_classes_and_of_classes_in_another_order(iris):
         )
     ]
     assert scores == pytest.approx([scores[0]] * 3)
+
+
+def test_the_dispatch_of_the_array_api_changes_nothing(predictions):
+    y, y_pred = predictions
+    p = np.random.RandomState(0).dirichlet(np.ones(3), size=len(y))
+    weight = np.linspace(0, 1, len(y)).tolist()
+
+    def scores():
+        kwargs = {"noise_matrix": ASYMMETRIC.tolist(), "sample_weight": weight}
+        return (
+            noise_corrected_accuracy_score(y.tolist(), y_pred, **kwargs),
+            noise_corrected_log_loss(y.tolist(), p, **kwargs),
+            label_error_report([True, False] * 250, y == 1),
+            corrupt_labels(y.tolist(), ASYMMETRIC.tolist(), random_state=0).tolist(),
+        )
+
+    expected = scores()
+    with sklearn.config_context(array_api_dispatch=True):
+        assert scores() == expected

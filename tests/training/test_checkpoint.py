@@ -111,7 +111,7 @@ SMALL = {
 }
 
 ESTIMATORS = {
-    "robust": RobustLossClassifier(gamma=0.3, max_epochs=12, lr=0.01, **SMALL),
+    "robust": RobustLossClassifier(gamma=0.3, max_epochs=16, lr=0.02, **SMALL),
     "delayed": RobustLossClassifier(
         loss="focal", delay=4, max_epochs=8, class_weight="balanced", **SMALL
     ),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_noisy._typing import BoolArray, FloatArray
+from sklearn_noisy.noise._names import in_sorted_order
 from sklearn_noisy.noise.solvers._problem import Problem, Solution
 
 
@@ -51,6 +52,9 @@ def solve_cvxpy(
     """
     import cvxpy as cp  # slow to import, and needed here only
 
+    C_clean, C_noisy, allowed = in_sorted_order(
+        {"C_clean": C_clean, "C_noisy": C_noisy, "allowed": allowed}
+    )
     problem = Problem(C_clean, C_noisy, l1_penalty, penalty, allowed)
     R = cp.Variable(C_clean.shape, nonneg=True)
     rules = [cp.sum(R, axis=0) == 1] if problem.on_simplex else []

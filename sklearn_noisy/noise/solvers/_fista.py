@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_noisy._typing import BoolArray, FloatArray
 from sklearn_noisy._validation import check_integer, check_real
+from sklearn_noisy.noise._names import in_sorted_order
 from sklearn_noisy.noise.solvers._problem import Problem, Solution
 
 
@@ -85,6 +86,9 @@ def solve_fista(
     """
     check_real(tol, "tol", min_val=0)
     check_integer(max_iter, "max_iter", min_val=1)
+    C_clean, C_noisy, allowed, start = in_sorted_order(
+        {"C_clean": C_clean, "C_noisy": C_noisy, "allowed": allowed, "start": start}
+    )
     problem = Problem(C_clean, C_noisy, l1_penalty, penalty, allowed)
     smallest = SCHEDULE.smallest_objective * float((C_noisy**2).sum())
     X = problem.project(np.eye(len(C_clean)) if start is None else start.T)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklearn_noisy._typing import FloatArray
+from sklearn_noisy.noise._names import in_sorted_order
 from sklearn_noisy.noise.solvers._simplex import project_columns
 
 
@@ -20,5 +21,6 @@ def solve_inverse(C_clean: FloatArray, C_noisy: FloatArray) -> FloatArray:
     -------
     ndarray of shape (n_classes, n_classes)
     """
+    C_clean, C_noisy = in_sorted_order({"C_clean": C_clean, "C_noisy": C_noisy})
     R: np.ndarray = np.linalg.lstsq(C_clean, C_noisy, rcond=None)[0]
     return project_columns(R)

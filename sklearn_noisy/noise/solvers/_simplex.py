@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklearn_noisy._typing import BoolArray, FloatArray
+from sklearn_noisy.noise._names import in_sorted_order
 
 
 def project_rows(V: FloatArray, allowed: BoolArray | None = None) -> FloatArray:
@@ -44,7 +45,7 @@ def project_columns(V: FloatArray, allowed: BoolArray | None = None) -> FloatArr
 
     Parameters
     ----------
-    V : ndarray of shape (n, m)
+    V : ndarray of shape (n, m), or DataFrame with classes as index and columns
     allowed : bool ndarray of shape (n, m), default=None
         Entries that may be positive; None is all.
 
@@ -60,4 +61,5 @@ def project_columns(V: FloatArray, allowed: BoolArray | None = None) -> FloatArr
     array([[0.7, 1. ],
            [0.3, 0. ]])
     """
+    V, allowed = in_sorted_order({"V": V, "allowed": allowed})
     return project_rows(V.T, None if allowed is None else allowed.T).T
