@@ -579,8 +579,6 @@ def class_weights(
             "class_weight must be None, 'balanced' or a dict {label: weight}; got "
             f"{class_weight!r}."
         )
-    if isinstance(class_weight, dict):
-        sample_weight = None
     # A class without rows, which only a matrix names, cannot be balanced.
     is_there = np.bincount(codes, minlength=len(classes)) > 0
     if isinstance(class_weight, dict) or is_there.all():
