@@ -181,13 +181,13 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             holds_out = self.early_stopping and not partial
             if self.early_stopping == "auto":
                 holds_out = len(data.y) >= AUTO.min_rows and not partial
-            if not holds_out:
-                check_monitored(callbacks, partial=partial)
             if goes_on:
                 trainer = self._trainer
                 trainer.take_over(self._continued(spec))
             else:
                 trainer = Trainer(spec, own_generator(self.random_state))
+            if not holds_out:
+                check_monitored(callbacks, partial=partial)
             if self.checkpoint is not None and not partial:
                 before = trainer.content() if goes_on else None
                 keeps = checkpointed(self, trainer, data, before)
