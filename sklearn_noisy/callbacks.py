@@ -72,10 +72,10 @@ class EpochAccuracy(Callback):
         check_same_order(X=self.X, y=self.y)
         labels = label_array(self.y)
         check_consistent_length(rows, labels)
-        if X is not None and rows.shape[1:] != X.row_shape:
+        if X is not None and rows.shape[1:] != X.shape[1:]:
             raise ValueError(
                 f"X of {type(self).__name__} has rows of shape {rows.shape[1:]}; the "
-                f"classifier trains on rows of shape {X.row_shape}."
+                f"classifier trains on rows of shape {X.shape[1:]}."
             )
         name = f"y of {type(self).__name__}"
         self.codes_ = label_codes(labels, net.labels_, name)

@@ -26,6 +26,7 @@ from sklearn_noisy._estimators.parameters import SkorchParamsMixin
 from sklearn_noisy._rows.rows import FitData, Rows, TrainingData, check_range
 from sklearn_noisy._training.callbacks import BestEpoch
 from sklearn_noisy._training.checkpoint import checkpointed
+from sklearn_noisy._training.settings import check_monitored, check_settings
 from sklearn_noisy._training.trainer import NetSpec, Trainer, resolve_device
 from sklearn_noisy._validation import (
     check_columns,
@@ -191,21 +192,24 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             n_rows = self._trainer.spec.n_rows if goes_on else n_rows
             device = resolve_device(self.device)
             spec = self._net_spec(data.rows, data.classes, n_rows, device)
+            callbacks = check_settings(spec.settings, spec.optimizer, spec.callbacks)
+            holds_out = self.early_stopping and not partial
+            if self.early_stopping == "auto":
+                holds_out = len(data.y) >= AUTO.min_rows and not partial
             if goes_on:
                 trainer = self._trainer
                 check_range(data.rows, floating_dtype(self.module_))
                 trainer.take_over(self._continued(spec))
             else:
                 trainer = Trainer(spec, own_generator(self.random_state))
+            if not holds_out:
+                check_monitored(callbacks, partial=partial)
             if self.checkpoint is not None and not partial:
                 before = trainer.content() if goes_on else None
                 keeps = checkpointed(self, trainer, data, before)
             with keeps:
                 parts = FitData(data, data, None)
-                holds_out = self.early_stopping
-                if holds_out == "auto":
-                    holds_out = len(data.y) >= AUTO.min_rows
-                if holds_out and not partial:
+                if holds_out:
                     parts = data.hold_out(self.validation_fraction, trainer.rng)
                 self._train(trainer, parts, goes_on=goes_on, partial=partial)
             # The losses of the held-out rows were compared with those of other nets.

@@ -219,8 +219,11 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         `noise_matrix_` (and `refine` to False). A change of any other parameter is an
         error.
     callbacks : list of skorch callbacks, "disable" or None, default=None
-        They are cloned for every net that may become `net_`. ``"disable"`` also
-        turns off the learning-rate cycle and the choice of the best epoch.
+        Every net that may become `net_` has copies of them, in ``net_.callbacks_``,
+        which share what the given ones hold, such as a writer or an open file.
+        Callbacks see the given labels as indices of `classes_`; the number of classes
+        stands for a row that belongs to none. ``"disable"`` also turns off the
+        learning-rate cycle and the choice of the best epoch.
     checkpoint : str, path-like or None, default=None
         Folder for checkpoints. ``fit`` writes one after each epoch; its name contains
         a hash of the parameters and the data. If the process is killed, the same call
@@ -268,7 +271,10 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         The trained network.
     history_ : skorch.history.History
         One row per epoch of the first net (``round`` 0) and of the later rounds:
-        ``train_loss`` and, with held-out rows, ``valid_loss`` and ``valid_acc``.
+        ``train_loss`` and, with held-out rows, ``valid_loss`` and ``valid_acc``. The
+        columns ``train_loss_best``, ``valid_loss_best`` and ``valid_acc_best`` say
+        whether a value is the best one so far. If a callback may read batches,
+        ``batches`` holds loss and size of each.
     n_iter_ : int
         Number of epochs in the history.
 

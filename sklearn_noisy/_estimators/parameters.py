@@ -1,5 +1,6 @@
 """Parameters: skorch's keyword arguments, and checks of the other parameters."""
 
+import copy
 import difflib
 import inspect
 from os import PathLike, fspath
@@ -8,6 +9,7 @@ from types import NoneType
 
 from skorch.callbacks import Callback
 
+from sklearn_noisy._training.settings import copied_callbacks
 from sklearn_noisy._validation import (
     check_choice,
     check_flag,
@@ -136,6 +138,18 @@ class SkorchParamsMixin:
             raise ValueError(f"{error}{hint}") from error
         return self
 
+    def __sklearn_clone__(self):
+        """An unfitted copy, whose callbacks share what the given ones hold.
+
+        scikit-learn would copy all that a callback holds, which is impossible for an
+        open file and wrong for a logger.
+        """
+        bare = copy.copy(self)
+        bare.callbacks = None
+        new = super(SkorchParamsMixin, bare).__sklearn_clone__()
+        new.callbacks = copied_callbacks(self.callbacks)
+        return new
+
     def _check_kwargs(self):
         """Parameters of each group, without its prefix; refuses unknown names.
 
@@ -227,8 +241,13 @@ class SkorchParamsMixin:
             )
         if isinstance(self.callbacks, (list, tuple)):
             for callback in self.callbacks:
-                is_class = isinstance(callback, type) and issubclass(callback, Callback)
-                if not (is_class or isinstance(callback, (Callback, tuple))):
+                name, given = "", callback
+                if isinstance(callback, tuple) and len(callback) == 2:
+                    name, given = callback
+                is_class = isinstance(given, type) and issubclass(given, Callback)
+                if not isinstance(name, str) or not (
+                    is_class or isinstance(given, Callback)
+                ):
                     raise TypeError(
                         "callbacks must be a list of skorch callbacks, or of pairs "
                         f"of a name and one; got {callback!r} in it."

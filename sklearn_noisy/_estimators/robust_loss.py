@@ -86,7 +86,9 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         and those that are not part of the net (such as `max_epochs`, `class_weight`
         and `early_stopping`). A change of any other parameter is an error.
     callbacks : list of skorch callbacks, "disable" or None, default=None
-        They are cloned; the clones are in ``net_.callbacks_``.
+        The net has copies of them, in ``net_.callbacks_``, which share what the given
+        ones hold, such as a writer or an open file. Callbacks see the labels as
+        indices of `classes_`.
         ``"disable"`` also turns off early stopping and the schedule (the
         loss is then cross-entropy throughout).
     checkpoint : str, path-like or None, default=None
@@ -121,7 +123,10 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         The trained network.
     history_ : skorch.history.History
         One row per epoch: ``train_loss``, ``robust`` (whether the epoch used
-        `loss`) and, with held-out rows, ``valid_loss`` and ``valid_acc``.
+        `loss`) and, with held-out rows, ``valid_loss`` and ``valid_acc``. The columns
+        ``train_loss_best``, ``valid_loss_best`` and ``valid_acc_best`` say whether a
+        value is the best one so far. If a callback may read batches, ``batches`` holds
+        loss and size of each.
     n_iter_ : int
         Epochs trained.
 

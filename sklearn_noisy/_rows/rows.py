@@ -19,11 +19,13 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import sparse
+from skorch.dataset import Dataset as SkorchDataset
 from torch.utils.data import Dataset, Subset
 
 from sklearn_noisy._splits import stratified_holdout
 
-#: A batch: ``{"X": dense rows, "weight": their weights}`` and the targets.
+#: A batch: ``{"X": dense rows, "weight": their weights, "target": what the criterion
+#: compares with}`` and the encoded labels.
 Batch = tuple[dict[str, torch.Tensor], torch.Tensor]
 Positions = torch.Tensor | slice
 
@@ -245,8 +247,28 @@ class Rows(Dataset):
     def __len__(self) -> int:
         return self.source.n_rows if self.positions is None else len(self.positions)
 
-    def __getitem__(self, index: int) -> torch.Tensor:
-        return self.take(torch.tensor([index]))[0]
+    def __getitem__(self, index: Any) -> torch.Tensor:
+        """One row for an integer, else rows: of a slice, positions or a mask."""
+        if isinstance(index, slice):
+            return self.take(index)
+        if np.ndim(index) == 0:
+            return self.take(torch.tensor([int(index)]))[0]
+        return self.take(torch.as_tensor(index))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of all rows as one array."""
+        return (len(self), *self.source.row_shape)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes of that array."""
+        return len(self.shape)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """All rows, dense."""
+        rows = self.take(slice(None)).cpu().numpy()
+        return np.array(rows, dtype=dtype, copy=copy)
 
     def take(self, index: Positions) -> torch.Tensor:
         """Dense tensor of the rows at `index`."""
@@ -284,61 +306,83 @@ class Rows(Dataset):
         return moved
 
 
-class LabelledRows(Dataset):
-    """Rows with a target and a weight each.
+class LabelledRows(SkorchDataset):
+    """Rows with a label, a target and a weight each: a data set of skorch.
+
+    Callbacks see the labels. Only the criterion knows what a target means.
 
     Parameters
     ----------
     rows : Rows
-    targets : ndarray or tensor of shape (n_samples,) or (n_samples, n_classes), \
-            default=None
-        What the criterion compares with; None for prediction.
+    labels : int64 ndarray of shape (n_samples,), default=None
+        Encoded labels; None for prediction.
     weight : ndarray of shape (n_samples,), default=None
         None is 1.
+    targets : ndarray or tensor of shape (n_samples,) or (n_samples, n_classes), \
+            default=None
+        What the criterion compares with; None is the labels.
 
     Attributes
     ----------
-    y : tensor of shape (n_samples,) or (n_samples, n_classes)
+    labels : int64 tensor of shape (n_samples,)
+    targets : tensor of shape (n_samples,) or (n_samples, n_classes)
     weight : float64 tensor of shape (n_samples,)
     """
 
     def __init__(
         self,
         rows: Rows,
-        targets: np.ndarray | torch.Tensor | None = None,
+        labels: np.ndarray | None = None,
         weight: np.ndarray | None = None,
+        targets: np.ndarray | torch.Tensor | None = None,
     ):
         self.rows = rows
-        if targets is None:
-            targets = np.zeros(len(rows), dtype=np.int64)
-        self.y = torch.as_tensor(targets)
+        if labels is None:
+            labels = np.zeros(len(rows), dtype=np.int64)
+        self.labels = torch.as_tensor(labels)
+        self.targets = torch.as_tensor(labels if targets is None else targets)
         self.weight = torch.as_tensor(
             np.ones(len(rows)) if weight is None else np.asarray(weight, np.float64)
         )
 
+    @property
+    def X(self) -> Any:
+        """The rows in the form that the user gave: array, CSR matrix or Dataset."""
+        return self.rows.original()
+
+    @property
+    def y(self) -> np.ndarray:
+        """Encoded labels, int64 ndarray of shape (n_samples,)."""
+        return self.labels.cpu().numpy()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the rows as one array."""
+        return self.rows.shape
+
     def __len__(self) -> int:
-        return len(self.y)
+        return len(self.labels)
 
     def __getitem__(self, index: int) -> Batch:
         """One row, in the form that ``DataLoader`` collates."""
         inputs, y = self.batch(torch.tensor([index]))
         return {name: value[0] for name, value in inputs.items()}, y[0]
 
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """Shape of one row."""
-        return self.rows.source.row_shape
-
     def batch(self, index: Positions) -> Batch:
         """The rows at `index` as a batch."""
-        inputs = {"X": self.rows.take(index), "weight": self.weight[index]}
-        return inputs, self.y[index]
+        inputs = {
+            "X": self.rows.take(index),
+            "weight": self.weight[index],
+            "target": self.targets[index],
+        }
+        return inputs, self.labels[index]
 
     def subset(self, index: Positions) -> LabelledRows:
         """View of some of the rows."""
         part = copy.copy(self)
         part.rows = self.rows.subset(index)
-        part.y, part.weight = self.y[index], self.weight[index]
+        part.labels, part.targets = self.labels[index], self.targets[index]
+        part.weight = self.weight[index]
         return part
 
     def at(self, device: str | torch.device) -> LabelledRows:
@@ -349,7 +393,8 @@ class LabelledRows(Dataset):
             return self
         moved = copy.copy(self)
         moved.rows = self.rows.moved_to(there)
-        moved.y, moved.weight = self.y.to(device), self.weight.to(device)
+        moved.labels, moved.targets = self.labels.to(device), self.targets.to(device)
+        moved.weight = self.weight.to(device)
         return moved
 
 
@@ -461,7 +506,7 @@ class TensorBatches:
         rows = self.dataset
         if self.shuffle:  # drawn on the CPU: the same order on every device
             order = torch.randperm(len(rows))
-            rows = rows.subset(order.to(rows.y.device))
+            rows = rows.subset(order.to(rows.labels.device))
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             yield rows.batch(slice(start, min(start + self.batch_size, len(rows))))
 
@@ -530,7 +575,7 @@ class TrainingData:
         weight = self.weight / self.weight.mean()
         if training and self.noisy_weight != 1:
             weight[self.is_noisy] *= self.noisy_weight
-        return LabelledRows(self.rows, self.targets, weight)
+        return LabelledRows(self.rows, self.y, weight, self.targets)
 
     def hold_out(self, fraction: float, rng: np.random.RandomState) -> FitData:
         """Training rows and validation rows, each class in its proportion.

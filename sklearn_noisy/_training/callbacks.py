@@ -193,6 +193,8 @@ class ScheduledLoss(nn.Module):
 
     # Whether training changes the criterion, which then has `penalty` and `after_step`.
     learn = False
+    # What the net's `get_loss` does, for `skorch.scoring.loss_scoring`.
+    reduction = "mean"
 
     def __init__(
         self,
@@ -208,10 +210,6 @@ class ScheduledLoss(nn.Module):
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Loss of each sample, by the loss that is active."""
         return (self.loss if self.active else self.warm_up)(logits, targets)
-
-    def observed(self, targets: torch.Tensor) -> torch.Tensor:
-        """Label in each target."""
-        return targets
 
     def ask(self, question: str, n_classes: int, default: Any) -> Any:
         """Answer of the robust loss, or `default` if it has no such method.

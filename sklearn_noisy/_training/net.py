@@ -2,7 +2,7 @@
 
 The net has skorch's components: callbacks, history, optimizer, pickling. Its training
 loop supports weights and given validation rows, and skips batch hooks that no callback
-overrides.
+overrides or reads.
 """
 
 from __future__ import annotations
@@ -18,17 +18,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 from skorch import NeuralNetClassifier
-from skorch.callbacks import (
-    Callback,
-    Checkpoint,
-    EpochTimer,
-    PrintLog,
-    TrainEndCheckpoint,
-)
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PrintLog
 from skorch.exceptions import DeviceWarning
-from skorch.utils import is_dataset
 from torch import nn
+from torch.utils.data import Dataset, Subset
 
 from sklearn_noisy._rows.rows import LabelledRows, Rows, TensorBatches
 from sklearn_noisy._training.callbacks import OwnCallback
@@ -39,46 +34,13 @@ from sklearn_noisy.nn import floating_dtype
 # Rows per batch without gradients, where memory is no concern.
 PREDICTION_BATCH_SIZE = 1024
 
-# skorch's callbacks that read the last batch without overriding a batch hook.
-READ_BATCHES = (Checkpoint, TrainEndCheckpoint)
+# skorch's callbacks that read no batch. A subclass may.
+READ_NO_BATCHES = {EarlyStopping, EpochTimer, PrintLog}
 
 # Optimizer settings that choose how a step is computed.
 STEP_SETTINGS = {"fused", "foreach", "capturable", "differentiable"}
 
 State = dict[str, Any]
-
-
-def with_batches(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Skorch's settings, with :class:`TensorBatches` as the default iterator.
-
-    Raises
-    ------
-    TypeError
-        If `settings` has a parameter that :class:`TensorBatches` does not have.
-    """
-    settings = {
-        "iterator_train": TensorBatches,
-        "iterator_valid": TensorBatches,
-        **settings,
-    }
-    if not {"iterator_train__sampler", "iterator_train__batch_sampler"} & {*settings}:
-        settings.setdefault("iterator_train__shuffle", True)
-    own = inspect.signature(TensorBatches).parameters
-    for name in settings:
-        group, _, parameter = name.partition("__")
-        is_ours = settings.get(group) is TensorBatches
-        if is_ours and parameter and parameter not in own:
-            raise TypeError(
-                f"{name} is not a parameter of the default batches, which cut rows "
-                f"from memory; with {group}=torch.utils.data.DataLoader it is."
-            )
-    for group in ("iterator_train", "iterator_valid"):
-        if not callable(settings[group]):
-            raise TypeError(
-                f"{group} must be a class such as torch.utils.data.DataLoader; got "
-                f"{settings[group]!r}."
-            )
-    return settings
 
 
 def check_prediction_batches(net: NoisyLabelNet, rows: LabelledRows) -> None:
@@ -157,7 +119,12 @@ class NoisyLabelNet(NeuralNetClassifier):
 
     The criterion returns one loss per sample. The history has one row per epoch:
     ``train_loss`` and, with validation rows, ``valid_loss`` and ``valid_acc``, all
-    weighted.
+    weighted; beside each, whether it is the best so far (``valid_acc_best``); and the
+    number of batches (``train_batch_count``). It has the batches themselves if a
+    callback may read them.
+
+    To callbacks, ``batch[1]`` and the ``y`` of data sets are labels as indices of the
+    classes; the number of classes stands for a row that belongs to none.
 
     Attributes
     ----------
@@ -178,6 +145,8 @@ class NoisyLabelNet(NeuralNetClassifier):
         What the encoded labels stand for.
     round_ : int or None
         Number of this net, where several are trained one after another.
+    rebuild_ : callable or None
+        Makes the module anew with further parameters, which a callback has set.
     """
 
     # skorch takes names without a trailing underscore for parameters.
@@ -189,6 +158,7 @@ class NoisyLabelNet(NeuralNetClassifier):
     batch_observer_: Callable[..., None] | None = None
     labels_: np.ndarray | None = None
     round_: int | None = None
+    rebuild_: Callable[[dict[str, Any]], nn.Module] | None = None
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
@@ -262,6 +232,20 @@ class NoisyLabelNet(NeuralNetClassifier):
 
     # skorch's components.
 
+    def callback_names(self) -> list[str]:
+        """Names of all callbacks, before any is initialized or removed."""
+        return [name for name, _ in self._uniquely_named_callbacks()]
+
+    def initialize_module(self) -> NoisyLabelNet:
+        """The given module, or a new one if a callback has set parameters of it."""
+        params = self.get_params_for("module")
+        rebuild = self.rebuild_
+        if not params or rebuild is None:
+            super().initialize_module()
+            return self
+        self.module_ = rebuild(params)
+        return self
+
     def initialize_optimizer(self) -> NoisyLabelNet:
         """skorch's, with torch's fused step where it gives the same result faster."""
         groups, settings = self.get_params_for_optimizer(
@@ -275,11 +259,21 @@ class NoisyLabelNet(NeuralNetClassifier):
     def check_data(self, X: Any, y: Any = None) -> None:
         """Nothing to check: the estimator has done so."""
 
-    def get_dataset(self, X: Any, y: Any = None) -> Any:
-        """A data set as it is; rows and arrays get targets."""
-        if isinstance(X, Rows):
-            return LabelledRows(X)
-        return X if is_dataset(X) else LabelledRows(Rows(np.asarray(X)), y)
+    def get_dataset(self, X: Any, y: Any = None) -> LabelledRows:
+        """Rows with labels as they are; other rows, or those of a batch, get labels."""
+        if isinstance(X, LabelledRows):
+            return X
+        if isinstance(X, Subset) and isinstance(X.dataset, LabelledRows):
+            return X.dataset.subset(torch.as_tensor(X.indices))
+        if isinstance(X, Mapping):
+            X = X["X"]
+        if isinstance(X, torch.Tensor):
+            X = X.detach().cpu().numpy()
+        if not isinstance(X, Rows):
+            is_stored = isinstance(X, Dataset)
+            X = X.tocsr() if sparse.issparse(X) else X if is_stored else np.asarray(X)
+            X = Rows(X)
+        return LabelledRows(X, y)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """skorch's, with rows on the device and larger batches without gradients."""
@@ -301,6 +295,15 @@ class NoisyLabelNet(NeuralNetClassifier):
                     return True
         return False
 
+    def uses_batches(self) -> bool:
+        """Whether any callback may listen to batches, or read them in the history."""
+        package = __name__.partition(".")[0]
+        for _, callback in self.callbacks_:
+            is_own = type(callback).__module__.partition(".")[0] == package
+            if not is_own and type(callback) not in READ_NO_BATCHES:
+                return True
+        return self.listens("on_batch_begin", "on_batch_end")
+
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **kwargs: Any
     ) -> None:
@@ -308,13 +311,11 @@ class NoisyLabelNet(NeuralNetClassifier):
         if iterator is None:
             return
         self._set_training(training)
-        notify_batches = self.listens("on_batch_begin", "on_batch_end")
-        for _, callback in self.callbacks_:
-            notify_batches |= isinstance(callback, READ_BATCHES)
+        uses_batches = self.uses_batches()
         # Summed at the end of the epoch, on the device of the net.
         losses, weights, correct, of_rows = [], [], 0.0, []
         for batch in iterator:
-            if notify_batches:
+            if uses_batches:
                 self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch)
             n_rows = len(batch[1])
@@ -323,24 +324,31 @@ class NoisyLabelNet(NeuralNetClassifier):
             if not training:
                 of_rows.append(step.pop("losses"))
                 correct = correct + step.pop("correct")
-            if notify_batches:
+            if uses_batches:
                 self.history.record_batch(prefix + "_loss", step["loss"].item())
                 self.history.record_batch(prefix + "_batch_size", n_rows)
                 self.notify("on_batch_end", batch=batch, training=training, **step)
         total = float(torch.cat(weights).sum())
         loss = float(torch.stack(losses).sum()) / max(total, 1e-300)
         if not training:
-            self.history.record("valid_acc", float(correct) / total)
+            self._record("valid_acc", float(correct) / total, higher_is_better=True)
             self.validation_losses_ = torch.cat(of_rows)
         elif not np.isfinite(loss):
             raise TrainingDivergedError(
                 f"The training loss became {loss} in epoch {len(self.history)}. "
                 f"Lower lr={self.lr}, scale the features, or choose another loss."
             )
-        name, is_best = prefix + "_loss", True
-        for row in self.history[:-1]:
-            is_best &= name not in row or loss < row[name]
-        self.history.record(name, loss)
+        self._record(prefix + "_loss", loss)
+        self.history.record(prefix + "_batch_count", len(losses))
+
+    def _record(
+        self, name: str, value: float, *, higher_is_better: bool = False
+    ) -> None:
+        """Record a value of this epoch, and whether it is the best one so far."""
+        sign = -1 if higher_is_better else 1
+        before = [row[name] for row in self.history[:-1] if name in row]
+        is_best = all(sign * value < sign * other for other in before)
+        self.history.record(name, value)
         self.history.record(name + "_best", is_best)
 
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
@@ -348,10 +356,9 @@ class NoisyLabelNet(NeuralNetClassifier):
         inputs, y = batch
         with torch.no_grad():
             logits = self.infer(inputs)
-            y = y.to(logits.device)
-            losses = self.criterion_(logits, y)
+            losses = self.criterion_(logits, inputs["target"].to(logits.device))
             losses = losses * inputs["weight"].to(losses)
-            hit = logits.argmax(dim=1) == self.criterion_.observed(y)
+            hit = logits.argmax(dim=1) == y.to(logits.device)
             # A product: boolean indexing would synchronise a GPU.
             correct = (inputs["weight"].to(logits.device) * hit).sum()
         return {
@@ -409,14 +416,19 @@ class NoisyLabelNet(NeuralNetClassifier):
 
         The weights have mean 1 over all rows, so this is an unbiased estimate of
         ``Σ s ℓ / Σ s`` over all of them. Division by the weights of the batch would
-        be biased.
+        be biased. Without the inputs of a batch, `y_true` is the target and the weight
+        is 1.
         """
-        losses = self.criterion_(y_pred, y_true.to(y_pred.device))
-        loss = (losses * X["weight"].to(losses)).mean()
+        inputs = X if isinstance(X, Mapping) else {}
+        target = inputs.get("target", y_true)
+        losses = self.criterion_(y_pred, target.to(y_pred.device))
+        if "weight" in inputs:
+            losses = losses * inputs["weight"].to(losses)
+        loss = losses.mean()
         if not training:
             return loss
         if self.batch_observer_ is not None:
-            self.batch_observer_(y_pred.detach(), y_true, X["weight"])
+            self.batch_observer_(y_pred.detach(), y_true, inputs["weight"])
         return loss + self.criterion_.penalty() if self.criterion_.learn else loss
 
     def logits(self, rows: Rows | LabelledRows) -> np.ndarray:
@@ -468,7 +480,7 @@ class Training:
         self.validation_batches = (
             None if validation_rows is None else net.get_iterator(validation_rows)
         )
-        net.notify("on_train_begin", X=rows, y=None)
+        net.notify("on_train_begin", X=rows.rows, y=rows.y)
 
     def epochs(self) -> Iterator[None]:
         """Train; yields after each epoch.
@@ -516,7 +528,7 @@ class Training:
     def end(self) -> None:
         """Let the callbacks end the training; the net keeps none of its rows."""
         net = self.net
-        net.notify("on_train_end", X=self.rows, y=None)
+        net.notify("on_train_end", X=self.rows.rows, y=self.rows.y)
         net.validation_losses_ = net.batch_observer_ = None
         net.module_.eval()  # `module_` then computes what `predict_proba` does
 

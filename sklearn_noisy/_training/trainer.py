@@ -5,18 +5,16 @@ trains them.
 """
 
 import copy
-import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import clone
+from skorch.callbacks import InputShapeSetter
 from skorch.history import History
 from torch import nn
 
@@ -27,7 +25,14 @@ from sklearn_noisy._rows.rows import (
     check_range,
     root_mean_square,
 )
-from sklearn_noisy._training.net import NoisyLabelNet, State, Training, with_batches
+from sklearn_noisy._training.net import NoisyLabelNet, State, Training
+from sklearn_noisy._training.settings import (
+    OF_BATCHES,
+    callbacks_of,
+    check_keywords,
+    own_callbacks,
+    with_batches,
+)
 from sklearn_noisy._validation import brief
 from sklearn_noisy.exceptions import DeviceNotAvailableError, ModuleOutputError
 from sklearn_noisy.nn import floating_dtype
@@ -39,7 +44,6 @@ PROBE_ROWS = 16
 
 # Settings that may change when the training of a net continues.
 TAKEN_OVER = ("lr", "optimizer", "batch_size", "verbose")
-OF_BATCHES = ("iterator_train", "iterator_valid")
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -125,7 +129,7 @@ class NetSpec:
     criterion : callable
         Makes the criterion of a new net.
     callbacks : list or "disable"
-        Cloned for a new net.
+        A new net gets copies, which share what the callbacks hold.
     settings : dict
         Further parameters of skorch's net.
     verbose : int
@@ -166,23 +170,28 @@ def make_net(spec: NetSpec, data: LabelledRows) -> NoisyLabelNet:
         is too large for the type of the module.
     """
     criterion = spec.criterion()
-    callbacks = spec.callbacks
-    if callbacks != "disable":
-        callbacks = clone(callbacks, safe=False)
     params = dict(spec.module_params)
     if spec.scales_inputs:
         params["input_scale"] = _input_scale(data, spec.dtype or torch.float32)
-    module = build_module(
+    rebuild = partial(
+        _rebuilt,
         spec.module,
         params,
-        n_features=math.prod(spec.row_shape),
-        n_classes=len(spec.labels),
+        spec.dtype,
+        {"n_features": math.prod(spec.row_shape), "n_classes": len(spec.labels)},
     )
-    if spec.dtype is not None:
-        module = module.to(spec.dtype)
+    module = rebuild({})
     check_range(data.rows, floating_dtype(module))
     criterion.to(torch.promote_types(floating_dtype(module), torch.float32))
-    _try_out(module, criterion, data.batch(slice(0, PROBE_ROWS)), len(spec.labels))
+    callbacks, settings = own_callbacks(spec.callbacks, with_batches(spec.settings))
+    few = data.batch(slice(0, PROBE_ROWS))
+    # Such a callback gives the module its shape in a net that exists.
+    is_shaped_later = any(
+        isinstance(callback, InputShapeSetter) or callback is InputShapeSetter
+        for callback in callbacks_of(callbacks)
+    )
+    if not is_shaped_later:
+        _try_out(module, criterion, few, len(spec.labels))
     net = NoisyLabelNet(
         module,
         criterion=criterion,
@@ -196,10 +205,16 @@ def make_net(spec: NetSpec, data: LabelledRows) -> NoisyLabelNet:
         verbose=spec.verbose,
         device=str(spec.device),
         classes=np.arange(len(spec.labels)),
-        **with_batches(spec.settings),
+        **settings,
     )
-    net.autocast_, net.labels_ = spec.autocast, spec.labels
-    return net.initialize()
+    net.autocast_, net.labels_, net.rebuild_ = spec.autocast, spec.labels, rebuild
+    net.initialize()
+    if is_shaped_later:
+        for _, callback in net.callbacks_:
+            if isinstance(callback, InputShapeSetter):
+                callback.on_train_begin(net, X=data.rows, y=data.y)
+        _try_out(net.module_, criterion, few, len(spec.labels))
+    return net
 
 
 def _input_scale(data: LabelledRows, dtype: torch.dtype) -> float:
@@ -273,7 +288,7 @@ class Trainer:
         """
         n_before, rows = len(self.net.history_), parts.train.labelled()
         if targets is not None:
-            rows.y = targets
+            rows.targets = targets
         with seeded_torch(self.rng, self.spec.device):
             self.train(self.net, rows, parts.valid, n_epochs)
         for row in self.net.history_[n_before:]:
@@ -427,6 +442,18 @@ def _is_same(a: Any, b: Any) -> bool:
 # The module.
 
 
+def _rebuilt(
+    module: Any,
+    params: dict[str, Any],
+    dtype: torch.dtype | None,
+    sizes: dict[str, int],
+    changed: dict[str, Any],
+) -> nn.Module:
+    """The module of a net, with some of its parameters changed."""
+    built = build_module(module, {**params, **changed}, **sizes)
+    return built if dtype is None else built.to(dtype)
+
+
 def build_module(module: Any, params: dict[str, Any], **sizes: int) -> nn.Module:
     """Copy an instance, or call a class or factory.
 
@@ -457,16 +484,9 @@ def build_module(module: Any, params: dict[str, Any], **sizes: int) -> nn.Module
         return copy.deepcopy(module)
     built = module
     if callable(module):
-        try:
-            signature = inspect.signature(module)
-        except ValueError:  # a builtin type
-            signature = inspect.signature(lambda **params: None)
-        for name in sizes.keys() & signature.parameters.keys():
+        accepted = check_keywords(module, "module", params)
+        for name in sizes.keys() & {*accepted}:
             params.setdefault(name, sizes[name])
-        try:
-            signature.bind_partial(**params)
-        except TypeError as error:
-            raise TypeError(_unknown(module, params, signature.parameters)) from error
         built = module(**params)
     if not isinstance(built, nn.Module):
         raise TypeError(
@@ -476,22 +496,15 @@ def build_module(module: Any, params: dict[str, Any], **sizes: int) -> nn.Module
     return built
 
 
-def _unknown(module: Any, params: dict[str, Any], accepted: Mapping[str, Any]) -> str:
-    """What an error says of a parameter that a module does not have."""
-    name = next((name for name in params if name not in accepted), next(iter(params)))
-    near = get_close_matches(name, accepted, n=1)
-    hint = f" Did you mean module__{near[0]}?" if near and near != [name] else ""
-    called = getattr(module, "__name__", module)
-    return f"module__{name} is no keyword parameter of {called}.{hint}"
-
-
 def _try_out(module: nn.Module, criterion: Any, batch: Any, n_classes: int) -> None:
     """Send a few rows through a module and a criterion; materialise lazy layers."""
-    inputs, y = batch
+    inputs, _ = batch
+    targets = inputs["target"]
     was_training = module.training
     module.eval()
     with torch.no_grad():
-        X = inputs["X"].to(floating_dtype(module))
+        where = next(module.parameters(), inputs["X"]).device
+        X, targets = inputs["X"].to(where, floating_dtype(module)), targets.to(where)
         try:
             logits = module(X)
         except Exception as error:
@@ -500,10 +513,10 @@ def _try_out(module: nn.Module, criterion: Any, batch: Any, n_classes: int) -> N
             )
             raise
         shape = getattr(logits, "shape", type(logits).__name__)
-        if shape != (len(y), n_classes):
+        if shape != (len(X), n_classes):
             raise ModuleOutputError(
                 "module must return logits of shape (n_samples, n_classes) = "
-                f"({len(y)}, {n_classes}) for {len(y)} rows; got {_described(shape)}."
+                f"({len(X)}, {n_classes}) for {len(X)} rows; got {_described(shape)}."
             )
         sums = logits.sum(dim=1)
         if (logits >= 0).all() and torch.allclose(sums, sums.new_ones(()), atol=1e-3):
@@ -512,12 +525,12 @@ def _try_out(module: nn.Module, criterion: Any, batch: Any, n_classes: int) -> N
                 "1: these are probabilities. Remove the softmax at its end."
             )
         # Of a schedule, the robust loss is tried, whether it is active or not.
-        losses = getattr(criterion, "loss", criterion)(logits, y)
+        losses = getattr(criterion, "loss", criterion)(logits, targets)
     module.train(was_training)
     shape = getattr(losses, "shape", type(losses).__name__)
-    if shape != y.shape:
+    if shape != targets.shape:
         raise ValueError(
-            f"loss must return one value per sample, shape {tuple(y.shape)}; got "
+            f"loss must return one value per sample, shape {tuple(targets.shape)}; got "
             f"{_described(shape)} (torch's own losses do with reduction='none')."
         )
 

@@ -151,10 +151,8 @@ class _CodedCriterion(nn.Module):
     table: torch.Tensor
     # Whether training changes the criterion, which then has `penalty` and `after_step`.
     learn = False
-
-    def observed(self, targets: torch.Tensor) -> torch.Tensor:
-        """Label in each target, given or true; -1 for none."""
-        return torch.where(targets < 2 * self.n_classes, targets % self.n_classes, -1)
+    # What the net's `get_loss` does, for `skorch.scoring.loss_scoring`.
+    reduction = "mean"
 
 
 class NoiseLayer(_CodedCriterion):

@@ -241,10 +241,10 @@ def test_rows_move_to_a_device_once_if_they_fit(monkeypatch):
     rows = LabelledRows(Rows(X), np.arange(10), np.ones(10)).subset(np.arange(8))
     monkeypatch.setattr(rows_module, "free_memory", memory(2 * X.nbytes))
     moved = rows.at("meta")
-    assert moved.y.device.type == "meta"
-    assert rows.y.device.type == "cpu"
+    assert moved.labels.device.type == moved.targets.device.type == "meta"
+    assert rows.labels.device.type == "cpu"
     for inputs, y in TensorBatches(moved, 3, shuffle=True):
-        tensors = (inputs["X"], inputs["weight"], y)
+        tensors = (*inputs.values(), y)
         assert {tensor.device.type for tensor in tensors} == {"meta"}
         assert inputs["X"].dtype == torch.uint8
         assert inputs["X"].shape == (len(y), 3)
