@@ -5,7 +5,9 @@ specification of the net (`_net_spec`) and may train several nets (`_train`).
 """
 
 import warnings
+from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,16 +18,16 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import (
     check_consistent_length,
     check_is_fitted,
-    column_or_1d,
     validate_data,
 )
 from skorch.helper import SliceDataset
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from sklearn_noisy._estimators.parameters import SkorchParamsMixin
 from sklearn_noisy._rows.rows import FitData, Rows, TrainingData
 from sklearn_noisy._training.callbacks import BestEpoch
 from sklearn_noisy._training.checkpoint import checkpointed
+from sklearn_noisy._training.surroundings import own_torch_modes
 from sklearn_noisy._training.trainer import NetSpec, Trainer, resolve_device
 from sklearn_noisy._validation import (
     check_is_clean,
@@ -34,6 +36,7 @@ from sklearn_noisy._validation import (
     check_sample_weight,
     class_weights,
     encode_labels,
+    label_array,
     own_generator,
 )
 from sklearn_noisy.exceptions import TrainingInterruptedWarning
@@ -158,7 +161,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
     def _fit(self, X, y, sample_weight, is_clean=None, *, partial=False, classes=None):
         goes_on = hasattr(self, "_trainer") and (partial or self.warm_start)
         keeps = nullcontext()
-        with all_or_nothing(self, goes_on):
+        with own_torch_modes(), all_or_nothing(self, goes_on):
             self._check_parameters()
             if partial:
                 known = self.classes_ if goes_on else None
@@ -198,6 +201,8 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 best_epoch.best_losses_ = None
             self._trainer = trainer
             if trainer.net.interrupted_:
+                if _RAISES.get():
+                    raise KeyboardInterrupt
                 warnings.warn(
                     f"Training was interrupted in epoch {self.n_iter_}: the model is "
                     "the one that training had reached.",
@@ -295,8 +300,23 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
     def _logits(self, X):
         check_is_fitted(self)
-        rows, _ = check_rows(self, X, (), self._trainer.spec.row_shape)
-        return self.net_.logits(rows)
+        with own_torch_modes():
+            rows, _ = check_rows(self, X, (), self._trainer.spec.row_shape)
+            return self.net_.logits(rows)
+
+
+# Whether an interrupt of a fit is raised, also if there is a model already.
+_RAISES = ContextVar("raises", default=False)
+
+
+@contextmanager
+def interrupts_raised():
+    """Let interrupted fits of this thread raise, also inside of other estimators."""
+    token = _RAISES.set(True)
+    try:
+        yield
+    finally:
+        _RAISES.reset(token)
 
 
 def _trainer_of(estimator):
@@ -349,11 +369,7 @@ def check_rows(estimator, X, labels, row_shape):
     rows : Rows
     labels : list of ndarrays of shape (n_samples,)
     """
-    if isinstance(X, DataLoader):
-        raise TypeError(
-            "X must be an array or a data set, not a DataLoader. Give its dataset as "
-            "X; iterator_train=torch.utils.data.DataLoader loads it with workers."
-        )
+    refuse_unindexable(X)
     for y in labels:
         # scikit-learn looks for NaN alone.
         if y is not None and np.asarray(y).dtype.kind not in "biuUS":
@@ -364,7 +380,7 @@ def check_rows(estimator, X, labels, row_shape):
         if row_shape is not None:
             _check_shape(estimator, rows.source.row_shape, row_shape)
         validate_data(estimator, rows.take(slice(0, 1)).numpy(), **options)
-        labels = [column_or_1d(y, warn=True) for y in labels]
+        labels = [label_array(y, warn=True) for y in labels]
         check_consistent_length(rows, *labels)
         return rows, labels
     shape = getattr(X, "shape", ())
@@ -378,6 +394,36 @@ def check_rows(estimator, X, labels, row_shape):
     if row_shape is not None:
         _check_shape(estimator, rows.source.row_shape, row_shape)
     return rows, labels
+
+
+def refuse_unindexable(X):
+    """Refuse an `X` whose rows have no positions.
+
+    Raises
+    ------
+    TypeError
+        If `X` is a DataLoader, an IterableDataset or another data set without a
+        length, or a mapping.
+    """
+    if isinstance(X, DataLoader):
+        raise TypeError(
+            "X must be an array or a data set, not a DataLoader. Give its dataset as "
+            "X; iterator_train=torch.utils.data.DataLoader loads it with workers."
+        )
+    if isinstance(X, Mapping):
+        raise TypeError(
+            "X must be one array, DataFrame, sparse matrix or data set; got a "
+            f"{type(X).__name__} with the keys {list(X)[:5]}. A dict of columns "
+            "becomes one by pandas.DataFrame(X)."
+        )
+    if isinstance(X, Dataset) and not (
+        hasattr(X, "__len__") and not isinstance(X, IterableDataset)
+    ):
+        raise TypeError(
+            "X must be a data set with __len__ and __getitem__, since rows are "
+            f"shuffled, held out and left out by their positions; {type(X).__name__} "
+            "has only an order. Give a map-style Dataset, or an array."
+        )
 
 
 def _check_shape(estimator, shape, expected):

@@ -11,7 +11,8 @@ from sklearn.base import clone
 from sklearn_noisy._matrix_sources.learned import FoldNets, FoldSettings
 from sklearn_noisy._matrix_sources.result import MatrixResult
 from sklearn_noisy._rows.rows import FitData, TrainingData
-from sklearn_noisy._training.trainer import Trainer
+from sklearn_noisy._training.generators import GENERATORS
+from sklearn_noisy._training.trainer import Trainer, check_sampler
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.noise import confident_noise_matrix
 
@@ -58,8 +59,12 @@ class EstimatedMatrix:
             )
             return MatrixResult(matrix, [matrix])
         if estimator is None:
+            check_sampler(trainer.spec, rows.subset(rows.is_clean))  # has folds
             estimator = self.make_default(int(rows.is_clean.sum()), trainer)
-        fitted = _fit(clone(estimator), rows)
+        fitted = clone(estimator)
+        if self.settings.verbose and "verbose" in fitted.get_params(deep=False):
+            fitted.set_params(verbose=self.settings.verbose)
+        fitted = _fit(fitted, rows)
         return MatrixResult(fitted.noise_matrix_, [fitted.noise_matrix_], fitted)
 
 
@@ -67,9 +72,11 @@ def _fit(estimator: Any, rows: TrainingData) -> Any:
     """Fit on the rows that belong to a class, without class weights."""
     inside = rows.subset(rows.is_clean | rows.is_noisy)
     weight = inside.sample_weight
-    return estimator.fit(
-        inside.rows,
-        inside.classes[inside.y],
-        None if (weight == 1).all() else weight,
-        is_clean=inside.is_clean if inside.is_clean.any() else None,
-    )
+    # It may fit its folds in threads, which take turns with this one.
+    with GENERATORS.lent():
+        return estimator.fit(
+            inside.rows,
+            inside.classes[inside.y],
+            None if (weight == 1).all() else weight,
+            is_clean=inside.is_clean if inside.is_clean.any() else None,
+        )

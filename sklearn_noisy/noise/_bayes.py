@@ -55,7 +55,16 @@ def noise_from_inverse(
     .. [1] S. Sukhbaatar, R. Fergus, "Learning from noisy labels with deep
        neural networks", 2014.
     """
-    return _conditional((R * noisy_prior).T, "true")
+    Q, clean_prior = silent_noise_from_inverse(R, noisy_prior)
+    _warn_of_empty(clean_prior, "true")
+    return Q, clean_prior
+
+
+def silent_noise_from_inverse(
+    R: FloatArray, noisy_prior: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """:func:`noise_from_inverse` without a warning."""
+    return _conditional((R * noisy_prior).T)
 
 
 def inverse_from_noise(
@@ -82,7 +91,9 @@ def inverse_from_noise(
     RuntimeWarning
         If a class has prior 0. Its column is that of a class without noise.
     """
-    return _conditional((Q * clean_prior).T, "given")
+    R, noisy_prior = _conditional((Q * clean_prior).T)
+    _warn_of_empty(noisy_prior, "given")
+    return R, noisy_prior
 
 
 def probability_right(
@@ -109,9 +120,14 @@ def probability_right(
     return right / np.where(total > 0, total, 1.0)
 
 
-def _conditional(joint: FloatArray, kind: str) -> tuple[FloatArray, FloatArray]:
-    """Conditional and marginal distribution of a joint one; warns of empty columns."""
+def _conditional(joint: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Conditional and marginal distribution of a joint one."""
     prior = joint.sum(axis=0)
+    return normalise_columns(joint), prior / prior.sum()
+
+
+def _warn_of_empty(prior: FloatArray, kind: str) -> None:
+    """Warn of classes of probability 0."""
     empty = np.flatnonzero(prior <= 0).tolist()
     if empty:
         warnings.warn(
@@ -120,4 +136,3 @@ def _conditional(joint: FloatArray, kind: str) -> tuple[FloatArray, FloatArray]:
             RuntimeWarning,
             stacklevel=3,
         )
-    return normalise_columns(joint), prior / prior.sum()
