@@ -410,13 +410,19 @@ def check_columns(X: Any) -> None:
 
 
 def check_no_missing(y: Any, name: str = "y") -> None:
-    """Raise if a label is missing: None, NaN, NA or NaT.
+    """Raise if a label is missing: None, NaN, NA or NaT; or all of them.
 
     Raises
     ------
     ValueError
         It tells how many are missing, and where the first one is.
     """
+    if y is None:
+        raise ValueError(
+            f"{name} must hold a label for each row; got None. Labels are not taken "
+            "from X: of a data set of (row, label), they are "
+            "[label for _, label in X]."
+        )
     values = np.asarray(y)
     if values.ndim == 2 and values.shape[1] == 1:  # a column
         values = values[:, 0]

@@ -12,6 +12,7 @@ from sklearn_noisy._estimators.cross_fitting import (
     out_of_fold_probabilities,
 )
 from sklearn_noisy._splits import round_by_evidence
+from sklearn_noisy._threads import WARNING_FILTERS
 from sklearn_noisy._validation import (
     check_choice,
     check_is_clean,
@@ -258,7 +259,11 @@ def _by_cleanlab(codes, pred_probs, filter_by, Q):
     from cleanlab.rank import get_label_quality_scores
 
     # cleanlab mixes arrays and lists, which the array API dispatch refuses.
-    with warnings.catch_warnings(), config_context(array_api_dispatch=False):
+    with (
+        WARNING_FILTERS.held(),
+        warnings.catch_warnings(),
+        config_context(array_api_dispatch=False),
+    ):
         # The warning refers to a class by its code, and to an argument of cleanlab.
         warnings.filterwarnings("ignore", "May not flag all label issues in class")
         is_issue = cleanlab_filter(

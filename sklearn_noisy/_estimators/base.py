@@ -5,7 +5,9 @@ specification of the net (`_net_spec`) and may train several nets (`_train`).
 """
 
 import warnings
+from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,17 +18,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import (
     check_consistent_length,
     check_is_fitted,
-    column_or_1d,
     validate_data,
 )
 from skorch.helper import SliceDataset
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from sklearn_noisy._estimators.parameters import SkorchParamsMixin
 from sklearn_noisy._rows.rows import FitData, Rows, TrainingData, check_range
 from sklearn_noisy._training.callbacks import BestEpoch
 from sklearn_noisy._training.checkpoint import checkpointed
 from sklearn_noisy._training.settings import check_monitored, check_settings
+from sklearn_noisy._training.surroundings import own_torch_modes
 from sklearn_noisy._training.trainer import NetSpec, Trainer, resolve_device
 from sklearn_noisy._validation import (
     check_columns,
@@ -38,6 +40,7 @@ from sklearn_noisy._validation import (
     check_y_given,
     class_weights,
     encode_labels,
+    label_array,
     own_generator,
 )
 from sklearn_noisy.exceptions import ModuleOutputError, TrainingInterruptedWarning
@@ -172,7 +175,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
     ):
         goes_on = hasattr(self, "_trainer") and (partial or self.warm_start)
         keeps = nullcontext()
-        with all_or_nothing(self, goes_on):
+        with own_torch_modes(), all_or_nothing(self, goes_on):
             self._check_parameters()
             if partial:
                 known = self.classes_ if goes_on else None
@@ -218,6 +221,8 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 best_epoch.best_losses_ = None
             self._trainer = trainer
             if trainer.net.interrupted_:
+                if _RAISES.get():
+                    raise KeyboardInterrupt
                 warnings.warn(
                     f"Training was interrupted in epoch {self.n_iter_}: the model is "
                     "the one that training had reached.",
@@ -316,9 +321,10 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
 
     def _logits(self, X):
         check_is_fitted(self)
-        rows, _ = check_rows(self, X, (), self._trainer.spec.row_shape)
-        check_range(rows, floating_dtype(self.module_))
-        logits = self.net_.logits(rows)
+        with own_torch_modes():
+            rows, _ = check_rows(self, X, (), self._trainer.spec.row_shape)
+            check_range(rows, floating_dtype(self.module_))
+            logits = self.net_.logits(rows)
         # -inf is the logit of a class that a network excludes.
         wrong = np.flatnonzero(~np.isfinite(logits.max(axis=1)))
         if len(wrong):
@@ -341,6 +347,20 @@ def with_y_given(data, y_given, is_clean):
         mask[data.kept] = data.is_clean
     codes = check_y_given(y_given, mask, data.classes)
     return replace(data, y_given=codes[data.kept])
+
+
+# Whether an interrupt of a fit is raised, also if there is a model already.
+_RAISES = ContextVar("raises", default=False)
+
+
+@contextmanager
+def interrupts_raised():
+    """Let interrupted fits of this thread raise, also inside of other estimators."""
+    token = _RAISES.set(True)
+    try:
+        yield
+    finally:
+        _RAISES.reset(token)
 
 
 def _trainer_of(estimator):
@@ -393,11 +413,7 @@ def check_rows(estimator, X, labels, row_shape):
     rows : Rows
     labels : list of ndarrays of shape (n_samples,)
     """
-    if isinstance(X, DataLoader):
-        raise TypeError(
-            "X must be an array or a data set, not a DataLoader. Give its dataset as "
-            "X; iterator_train=torch.utils.data.DataLoader loads it with workers."
-        )
+    refuse_unindexable(X)
     for y in labels:
         # scikit-learn looks for NaN alone.
         if y is not None and np.asarray(y).dtype.kind not in "biuUS":
@@ -409,7 +425,7 @@ def check_rows(estimator, X, labels, row_shape):
         if row_shape is not None:
             _check_shape(estimator, rows.source.row_shape, row_shape)
         validate_data(estimator, rows.take(slice(0, 1)).numpy(), **options)
-        labels = [column_or_1d(y, warn=True) for y in labels]
+        labels = [label_array(y, warn=True) for y in labels]
         check_consistent_length(rows, *labels)
         return rows, labels
     check_columns(X)
@@ -432,6 +448,36 @@ def _check_width(rows):
         raise ValueError(
             f"X has rows of shape {rows.source.row_shape}, which hold no value; a "
             "minimum of 1 is required."
+        )
+
+
+def refuse_unindexable(X):
+    """Refuse an `X` whose rows have no positions.
+
+    Raises
+    ------
+    TypeError
+        If `X` is a DataLoader, an IterableDataset or another data set without a
+        length, or a mapping.
+    """
+    if isinstance(X, DataLoader):
+        raise TypeError(
+            "X must be an array or a data set, not a DataLoader. Give its dataset as "
+            "X; iterator_train=torch.utils.data.DataLoader loads it with workers."
+        )
+    if isinstance(X, Mapping):
+        raise TypeError(
+            "X must be one array, DataFrame, sparse matrix or data set; got a "
+            f"{type(X).__name__} with the keys {list(X)[:5]}. A dict of columns "
+            "becomes one by pandas.DataFrame(X)."
+        )
+    if isinstance(X, Dataset) and not (
+        hasattr(X, "__len__") and not isinstance(X, IterableDataset)
+    ):
+        raise TypeError(
+            "X must be a data set with __len__ and __getitem__, since rows are "
+            f"shuffled, held out and left out by their positions; {type(X).__name__} "
+            "has only an order. Give a map-style Dataset, or an array."
         )
 
 

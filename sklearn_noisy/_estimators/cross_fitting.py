@@ -1,7 +1,6 @@
 """Cross-fitting: each row is predicted by a model that did not train on it."""
 
 import inspect
-import warnings
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
@@ -12,11 +11,15 @@ from sklearn.utils import check_array, indexable
 from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 
-from sklearn_noisy._estimators.base import DATASETS, BaseNoisyLabelClassifier
+from sklearn_noisy._estimators.base import (
+    DATASETS,
+    BaseNoisyLabelClassifier,
+    interrupts_raised,
+    refuse_unindexable,
+)
 from sklearn_noisy._rows.rows import Rows
 from sklearn_noisy._splits import make_splits
 from sklearn_noisy._validation import check_columns, check_sample_weight, label_codes
-from sklearn_noisy.exceptions import TrainingInterruptedWarning
 
 
 def weight_params(estimator, weight):
@@ -85,12 +88,8 @@ def fit_on(estimator, X, labels, rows, fit_params):
         model is partly trained is not comparable with the others.
     """
     params = {name: value[rows] for name, value in fit_params.items()}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", TrainingInterruptedWarning)
-        try:
-            return estimator.fit(take(X, rows), labels[rows], **params)
-        except TrainingInterruptedWarning:
-            raise KeyboardInterrupt from None
+    with interrupts_raised():
+        return estimator.fit(take(X, rows), labels[rows], **params)
 
 
 def predict_proba_for(estimator, X, rows, classes):
@@ -159,6 +158,7 @@ def out_of_fold_probabilities(  # noqa: PLR0913
         If a row is in no test part, a model predicts NaN, or it knows none of the
         classes.
     """
+    refuse_unindexable(X)
     X, labels = indexable(list(X) if isinstance(X, tuple) else X, labels)
     splits = make_splits(cv, X, labels)
     X = rows_for(estimator, X, n_jobs)

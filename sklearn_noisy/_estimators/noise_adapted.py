@@ -15,7 +15,7 @@ from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
 from sklearn_noisy._matrix_sources.learned import LEARNING
 from sklearn_noisy._matrix_sources.plan import is_fixed, make_criterion, make_plan
 from sklearn_noisy._training.callbacks import BestEpoch, OneCycle, is_worse
-from sklearn_noisy._training.trainer import SEED_LIMIT, seeded_torch
+from sklearn_noisy._training.generators import SEED_LIMIT, seeded_torch
 from sklearn_noisy._validation import encode_labels
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.nn import NoiseLayer, floating_dtype
@@ -133,9 +133,9 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         :class:`NoiseMatrixEstimator` with the same network estimates the matrix from
         the rows that `is_clean` marks. If there are none, the confident joint is used,
         with a warning. An instance of :class:`NoiseMatrixEstimator` is used with its
-        own parameters. ``"learn"``: the matrix is learned from noisy labels alone, see
-        Notes. The top-down model
-        does not use this parameter.
+        own parameters (except that it shows its progress if `verbose` asks for that
+        here). ``"learn"``: the matrix is learned from noisy labels alone, see Notes.
+        The top-down model does not use this parameter.
     alpha : float in [0, 1], default=0.5
         Weight of the given label in the top-down model. With 1, labels are not
         converted, and `gamma` alone reweights the noisy rows.
@@ -235,8 +235,8 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         Seeds the initial weights, the order of the rows, dropout and the
         held-out rows. Global generators keep their state.
     verbose : int, default=0
-        If above 0, a progress bar (on stderr) is shown while a matrix is learned, and
-        a line is printed for each epoch of the nets that train with the matrix.
+        If above 0, progress bars (on stderr) are shown while a matrix is estimated or
+        learned, and a line is printed for each epoch of the nets that train with it.
     **kwargs
         Parameters of skorch's ``NeuralNet`` by their own names, and of the network
         (``module__<name>``).
@@ -635,6 +635,7 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
             plain,
             cv=min(5, max(2, n_clean)),
             random_state=trainer.rng.randint(SEED_LIMIT),
+            verbose=self.verbose,
         )
 
 

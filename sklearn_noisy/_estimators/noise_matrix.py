@@ -12,7 +12,7 @@ from sklearn.utils import get_tags, indexable
 from sklearn.utils.validation import validate_data
 from tqdm import tqdm
 
-from sklearn_noisy._estimators.base import DATASETS
+from sklearn_noisy._estimators.base import DATASETS, refuse_unindexable
 from sklearn_noisy._estimators.cross_fitting import (
     fit_on,
     out_of_fold_probabilities,
@@ -224,6 +224,7 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         check_same_order(
             X=X, y=y, sample_weight=sample_weight, is_clean=is_clean, y_given=y_given
         )
+        refuse_unindexable(X)
         X, y = indexable(X, y)
         if not (isinstance(X, (list, *DATASETS)) or hasattr(X, "iloc") or issparse(X)):
             X = np.asarray(X)

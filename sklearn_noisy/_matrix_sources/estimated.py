@@ -12,7 +12,8 @@ from sklearn.base import clone
 from sklearn_noisy._matrix_sources.learned import FoldNets, FoldSettings
 from sklearn_noisy._matrix_sources.result import MatrixResult
 from sklearn_noisy._rows.rows import FitData, TrainingData
-from sklearn_noisy._training.trainer import Trainer
+from sklearn_noisy._training.generators import GENERATORS
+from sklearn_noisy._training.trainer import Trainer, check_sampler
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.noise import confident_noise_matrix
 
@@ -59,8 +60,12 @@ class EstimatedMatrix:
             )
             return MatrixResult(matrix, [matrix])
         if estimator is None:
+            check_sampler(trainer.spec, rows.subset(rows.is_clean))  # has folds
             estimator = self.make_default(int(rows.is_clean.sum()), trainer)
-        fitted = _fit(clone(estimator), rows)
+        fitted = clone(estimator)
+        if self.settings.verbose and "verbose" in fitted.get_params(deep=False):
+            fitted.set_params(verbose=self.settings.verbose)
+        fitted = _fit(fitted, rows)
         return MatrixResult(fitted.noise_matrix_, [fitted.noise_matrix_], fitted)
 
 
@@ -71,10 +76,12 @@ def _fit(estimator: Any, rows: TrainingData) -> Any:
     if inside.y_given is not None:
         known = np.where(inside.is_clean, inside.y_given, inside.y)
         more["y_given"] = inside.classes[known]
-    return estimator.fit(
-        inside.rows,
-        inside.classes[inside.y],
-        None if (weight == 1).all() else weight,
-        is_clean=inside.is_clean if inside.is_clean.any() else None,
-        **more,
-    )
+    # It may fit its folds in threads, which take turns with this one.
+    with GENERATORS.lent():
+        return estimator.fit(
+            inside.rows,
+            inside.classes[inside.y],
+            None if (weight == 1).all() else weight,
+            is_clean=inside.is_clean if inside.is_clean.any() else None,
+            **more,
+        )

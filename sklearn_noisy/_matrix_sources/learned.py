@@ -24,7 +24,7 @@ from sklearn_noisy._splits import stratified_folds
 from sklearn_noisy._training.callbacks import BestEpoch, OneCycle
 from sklearn_noisy._training.net import NoisyLabelNet, Training
 from sklearn_noisy._training.state_checks import check_parts
-from sklearn_noisy._training.trainer import Trainer, make_net
+from sklearn_noisy._training.trainer import Trainer, check_sampler, make_net
 from sklearn_noisy.nn import NoiseLayer
 from sklearn_noisy.noise import (
     certain_noise_matrix,
@@ -218,6 +218,7 @@ class FoldNets:
             verbose=0,  # lines of several nets at once cannot be told apart
         )
         nets = []
+        check_sampler(spec, self.parts[0][0])
         for train, _, _ in self.parts:
             nets.append(make_net(spec, train.labelled()))
         first = self.parts[0][0].labelled()
@@ -273,11 +274,22 @@ class FoldNets:
                 enough = LEARNING.warm_up_updates / self.updates_per_epoch
                 part = max(LEARNING.warm_up_part * n_epochs, enough)
                 n_epochs = min(n_epochs, math.ceil(part))
-        for net, (train, left_out, _) in zip(nets, self.parts, strict=True):
-            held_out = left_out if self.is_cross_fitted else None
-            self.trainer.train(net, train.labelled(), held_out, int(n_epochs))
-            if net.interrupted_:  # no model has been reached yet
-                raise KeyboardInterrupt
+        n_epochs = int(n_epochs)
+        bar = tqdm(
+            desc="epochs of the warm-up",
+            total=len(nets) * n_epochs,
+            disable=not self.settings.verbose,
+        )
+        with bar:
+            for number, (train, left_out, _) in enumerate(self.parts):
+                net, held_out = nets[number], left_out if self.is_cross_fitted else None
+                self.trainer.train(
+                    net, train.labelled(), held_out, n_epochs, progress=bar.update
+                )
+                if net.interrupted_:  # no model has been reached yet
+                    raise KeyboardInterrupt
+                # It may have stopped early, or was resumed.
+                bar.update((number + 1) * n_epochs - bar.n)
         return self.logits(nets)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -77,10 +76,22 @@ def _as_tensor(array: np.ndarray) -> torch.Tensor:
             )
     if min(array.strides, default=0) < 0:  # torch knows no negative strides
         array = array.copy()
-    with warnings.catch_warnings():
-        # A read-only array (such as a memory map) is safe: nothing writes to it.
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+    if not array.flags.writeable:
+        array = np.asarray(_Writable(array))
+    with torch.inference_mode(mode=False):  # rows outlive the mode of the caller
         return torch.from_numpy(array)
+
+
+class _Writable:
+    """The memory of a read-only array, such as a memory map, without that mark.
+
+    torch knows no read-only tensors and warns of them. Nothing writes to the rows.
+    """
+
+    def __init__(self, array: np.ndarray):
+        self.array = array  # owns the memory
+        interface = array.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 
 
 def free_memory(device: torch.device) -> int:
@@ -181,6 +192,39 @@ class SparseSource(Source):
         return self.X[positions if isinstance(positions, slice) else positions.numpy()]
 
 
+def _index_in_whole(X: Any, index: int) -> int:
+    """Index of a row of a subset in the data set that it is a subset of."""
+    while isinstance(X, Subset):
+        X, index = X.dataset, X.indices[index]
+    return index
+
+
+def _row_of(item: Any, X: Any, index: int) -> torch.Tensor:
+    """The row in the item at `index` of a data set.
+
+    Raises
+    ------
+    TypeError
+        If there is none.
+    """
+    row = item[0] if isinstance(item, tuple) and item else item
+    if isinstance(row, torch.Tensor):
+        return row
+    reason = ""
+    try:
+        array = np.asarray(row)
+        if array.dtype.kind in "biuf" or (array.dtype == object and array.ndim):
+            return _as_tensor(array)
+    except (ValueError, TypeError) as error:  # a list of arrays and labels, say
+        reason = f" ({error})"
+    raise TypeError(
+        "X must be a data set of rows that are numeric arrays or tensors, or of tuples "
+        f"that begin with one; its row {_index_in_whole(X, index)} is of type "
+        f"{type(row).__name__}{reason}. A Dataset of your own around it can select the "
+        "array."
+    )
+
+
 class DatasetSource(Source):
     """Rows that a data set reads on request.
 
@@ -206,13 +250,25 @@ class DatasetSource(Source):
         indices = self._indices(positions)
         many = getattr(self.X, "__getitems__", None)
         items = many(indices) if many else [self.X[i] for i in indices]
-        rows = [item[0] if isinstance(item, tuple) else item for item in items]
-        return torch.stack(
-            [
-                row if isinstance(row, torch.Tensor) else _as_tensor(np.asarray(row))
-                for row in rows
-            ]
-        )
+        rows = []
+        for item, index in zip(items, indices, strict=True):
+            rows.append(_row_of(item, self.X, index))
+            if rows[-1].shape != rows[0].shape:
+                raise ValueError(
+                    "X must hold rows of one shape; its row "
+                    f"{_index_in_whole(self.X, indices[0])} has shape "
+                    f"{tuple(rows[0].shape)}, its row {_index_in_whole(self.X, index)} "
+                    f"has shape {tuple(rows[-1].shape)}."
+                )
+        stacked = torch.stack(rows)
+        if not stacked.isfinite().all():
+            finite = stacked.isfinite().reshape(len(rows), -1).all(dim=1)
+            index = indices[int(finite.int().argmin())]
+            raise ValueError(
+                "X must hold finite numbers; there is NaN or infinity in its row "
+                f"{_index_in_whole(self.X, index)}."
+            )
+        return stacked
 
     def part(self, positions: Positions) -> Subset:
         """A subset of the data set."""
@@ -364,7 +420,19 @@ class LabelledRows(SkorchDataset):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> Batch:
-        """One row, in the form that ``DataLoader`` collates."""
+        """One row, in the form that ``DataLoader`` collates.
+
+        Raises
+        ------
+        IndexError
+            If there is no such row.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(
+                f"iterator_train or iterator_valid asks for row {index}, but there are "
+                f"{len(self)} rows: a sampler must be made for the rows of a training, "
+                "without those that are held out."
+            )
         inputs, y = self.batch(torch.tensor([index]))
         return {name: value[0] for name, value in inputs.items()}, y[0]
 
@@ -483,7 +551,14 @@ class TensorBatches:
         the estimator seeds).
     drop_last : bool, default=False
         Leave out a last batch that is not full (unless it is the only one).
+
+    Attributes
+    ----------
+    joins_single : bool
+        Whether a last batch of a single row becomes a part of the batch before it.
     """
+
+    joins_single = False
 
     def __init__(
         self,
@@ -500,15 +575,20 @@ class TensorBatches:
 
     def __len__(self) -> int:
         full, rest = divmod(len(self.dataset), self.batch_size)
-        return full + bool(rest and not (self.drop_last and full))
+        joined = self.drop_last or (self.joins_single and rest == 1)
+        return full + bool(rest and not (joined and full))
 
     def __iter__(self) -> Iterator[Batch]:
         rows = self.dataset
         if self.shuffle:  # drawn on the CPU: the same order on every device
             order = torch.randperm(len(rows))
             rows = rows.subset(order.to(rows.labels.device))
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            yield rows.batch(slice(start, min(start + self.batch_size, len(rows))))
+        n_batches, size = len(self), self.batch_size
+        for number in range(n_batches):
+            stop = min((number + 1) * size, len(rows))
+            if number == n_batches - 1 and not self.drop_last:
+                stop = len(rows)
+            yield rows.batch(slice(number * size, stop))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PrintLog
 from skorch.exceptions import DeviceWarning
 from torch import nn
-from torch.utils.data import Dataset, Subset
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from sklearn_noisy._rows.rows import LabelledRows, Rows, TensorBatches
 from sklearn_noisy._training.callbacks import OwnCallback
@@ -173,16 +174,17 @@ class NoisyLabelNet(NeuralNetClassifier):
         return new
 
     def __setstate__(self, state: State) -> None:
-        # skorch warns twice about a missing device.
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            super().__setstate__(state)
-        first = next((w for w in caught if w.category is DeviceWarning), None)
-        for warning in caught:
-            if warning.category is not DeviceWarning or warning is first:
-                warnings.warn_explicit(
-                    warning.message, warning.category, warning.filename, warning.lineno
-                )
+        # skorch would warn twice about a missing device.
+        on_cuda = torch.device(state["device"]).type == "cuda"
+        if on_cuda and not torch.cuda.is_available():
+            warnings.warn(
+                f"The net was fitted on {state['device']!r}, and there is no CUDA "
+                "device here: it is loaded on the CPU.",
+                DeviceWarning,
+                stacklevel=2,
+            )
+            state = {**state, "device": "cpu"}
+        super().__setstate__(state)
 
     # State.
 
@@ -280,6 +282,10 @@ class NoisyLabelNet(NeuralNetClassifier):
         iterator = super().get_iterator(dataset, training=training)
         if not isinstance(iterator, TensorBatches):
             return iterator
+        # The statistics of a single row are no statistics: torch refuses to train.
+        iterator.joins_single = training and any(
+            isinstance(part, _BatchNorm) for part in self.module_.modules()
+        )
         iterator.dataset = dataset.at(self.device)
         if not training and "batch_size" not in self.get_params_for("iterator_valid"):
             iterator.batch_size = max(iterator.batch_size, PREDICTION_BATCH_SIZE)
@@ -407,7 +413,16 @@ class NoisyLabelNet(NeuralNetClassifier):
             else nullcontext()
         )
         with context:
-            return self.module_(X)
+            try:
+                return self.module_(X)
+            except ValueError as error:
+                if self.module_.training and len(X) == 1:
+                    error.add_note(
+                        "The batch has a single row, of which BatchNorm computes no "
+                        "statistics. Raise batch_size, or set "
+                        "iterator_train__drop_last=True."
+                    )
+                raise
 
     def get_loss(
         self, y_pred: torch.Tensor, y_true: Any, X: Any = None, training: bool = False
@@ -433,7 +448,12 @@ class NoisyLabelNet(NeuralNetClassifier):
 
     def logits(self, rows: Rows | LabelledRows) -> np.ndarray:
         """Logits of all rows, float64 ndarray of shape (n_samples, n_classes)."""
-        return self.forward(rows, device=self.device).cpu().double().numpy()
+        batches = self.get_iterator(self.get_dataset(rows))
+        if isinstance(batches, DataLoader) and batches.generator is None:
+            # It draws a seed for every pass, from torch's global generator by default.
+            batches.generator = torch.Generator()
+        parts = [self.evaluation_step(batch) for batch in batches]
+        return torch.cat(parts).cpu().double().numpy()
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: State) -> None:

@@ -25,6 +25,7 @@ from sklearn_noisy._rows.rows import (
     check_range,
     root_mean_square,
 )
+from sklearn_noisy._training.generators import seeded_torch
 from sklearn_noisy._training.net import NoisyLabelNet, State, Training
 from sklearn_noisy._training.settings import (
     OF_BATCHES,
@@ -36,8 +37,6 @@ from sklearn_noisy._training.settings import (
 from sklearn_noisy._validation import brief
 from sklearn_noisy.exceptions import DeviceNotAvailableError, ModuleOutputError
 from sklearn_noisy.nn import floating_dtype
-
-SEED_LIMIT = np.iinfo(np.int32).max
 
 # Rows on which a module is tried before it trains.
 PROBE_ROWS = 16
@@ -85,20 +84,6 @@ def resolve_device(device: str | torch.device) -> torch.device:
             f"{backend.device_count()} {resolved.type} devices here (counted from 0)."
         )
     return resolved
-
-
-@contextmanager
-def seeded_torch(rng: np.random.RandomState, device: torch.device) -> Iterator[None]:
-    """Seed torch's generators by one draw from `rng`; restore them at the end."""
-    seed = rng.randint(SEED_LIMIT)
-    on_cuda = device.type == "cuda"
-    devices = range(torch.cuda.device_count()) if on_cuda else []
-    with torch.random.fork_rng(devices=devices):
-        # torch.manual_seed would also seed devices that are not saved.
-        torch.default_generator.manual_seed(seed)
-        if on_cuda:
-            torch.cuda.manual_seed_all(seed)
-        yield
 
 
 @dataclass(frozen=True)
@@ -236,6 +221,27 @@ def _input_scale(data: LabelledRows, dtype: torch.dtype) -> float:
     return scale
 
 
+def check_sampler(spec: NetSpec, train: TrainingData) -> None:
+    """Refuse a sampler where a net trains on a part of the rows.
+
+    Its positions are those of the caller's rows.
+
+    Raises
+    ------
+    ValueError
+        If there is one, and `train` lacks some of the caller's rows.
+    """
+    names = {"iterator_train__sampler", "iterator_train__batch_sampler"}
+    given, n_rows, n_given = names & {*spec.settings}, len(train.y), len(train.kept)
+    if given and n_rows < n_given:
+        raise ValueError(
+            f"{min(given)} selects among all {n_given} rows, but a net trains on "
+            f"{n_rows} of them: the others are held out (early_stopping), left out as "
+            "a fold (n_folds), or have weight 0. Set early_stopping=False and train on "
+            "all rows, or use sample_weight instead of a sampler."
+        )
+
+
 class Trainer:
     """Makes and trains nets of one spec, and keeps the last one.
 
@@ -286,6 +292,7 @@ class Trainer:
         TrainingDivergedError
             If the loss of an epoch is not finite.
         """
+        check_sampler(self.spec, parts.train)
         n_before, rows = len(self.net.history_), parts.train.labelled()
         if targets is not None:
             rows.targets = targets
@@ -304,14 +311,19 @@ class Trainer:
         rows: LabelledRows,
         valid: TrainingData | None,
         n_epochs: int,
+        progress: Callable[[], object] | None = None,
     ) -> None:
-        """Train any net, from torch's global generator, as :meth:`run` does."""
+        """Train any net, from torch's global generator, as :meth:`run` does.
+
+        `progress` is called after each epoch.
+        """
         held_out = None if valid is None else valid.labelled(training=False)
         net.interrupted_ = False
         training = Training(net, rows, held_out, n_epochs)
         try:
             for _ in self.epochs_of(training):
-                pass
+                if progress is not None:
+                    progress()
         except KeyboardInterrupt:
             net.interrupted_ = True
             training.end()
@@ -481,7 +493,12 @@ def build_module(module: Any, params: dict[str, Any], **sizes: int) -> nn.Module
                 f"{names} cannot be set when module is an instance of "
                 f"{type(module).__name__}: give the class instead."
             )
-        return copy.deepcopy(module)
+        if any(weight.is_meta for weight in module.parameters()):
+            raise ValueError(
+                "module must have weights that hold numbers; those of this "
+                f"{type(module).__name__} are on the device 'meta'."
+            )
+        return copy.deepcopy(module).cpu()
     built = module
     if callable(module):
         accepted = check_keywords(module, "module", params)
@@ -525,7 +542,16 @@ def _try_out(module: nn.Module, criterion: Any, batch: Any, n_classes: int) -> N
                 "1: these are probabilities. Remove the softmax at its end."
             )
         # Of a schedule, the robust loss is tried, whether it is active or not.
-        losses = getattr(criterion, "loss", criterion)(logits, targets)
+        loss = getattr(criterion, "loss", criterion)
+        try:
+            losses = loss(logits, targets)
+        except Exception as error:
+            error.add_note(
+                f"loss was called with logits of shape {tuple(logits.shape)}, "
+                f"{logits.dtype}, and targets of shape {tuple(targets.shape)}, "
+                f"{targets.dtype}."
+            )
+            raise
     module.train(was_training)
     shape = getattr(losses, "shape", type(losses).__name__)
     if shape != targets.shape:

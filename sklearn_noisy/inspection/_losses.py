@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from sklearn_noisy._estimators.robust_loss import RobustLossClassifier, loss_parameters
+from sklearn_noisy._training.surroundings import own_torch_modes
 from sklearn_noisy._validation import check_choice, check_integer
 from sklearn_noisy.inspection._arguments import find_estimator
 from sklearn_noisy.inspection._style import (
@@ -279,6 +280,7 @@ def _name(loss):
     return f"{name} ({', '.join(changed)})" if changed else name
 
 
+@own_torch_modes()
 def _loss_and_gradient(loss, p, n_classes):
     """Values of a loss and d loss / d p_t, where the others share 1 - p_t."""
     # The original may be on a GPU or in float32, and stays there.

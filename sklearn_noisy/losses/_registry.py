@@ -27,6 +27,10 @@ LOSSES: dict[str, type[BaseLoss]] = {
 }
 
 
+# The losses of torch that compare logits of shape (n, K) with labels of shape (n,).
+TAKE_LOGITS = (nn.CrossEntropyLoss.forward, nn.MultiMarginLoss.forward)
+
+
 def make_loss(
     loss: str | type[nn.Module] | nn.Module, n_classes: int, **params: Any
 ) -> nn.Module:
@@ -49,7 +53,8 @@ def make_loss(
     Raises
     ------
     ValueError
-        If the name is unknown, or parameters come with an instance.
+        If the name is unknown, or parameters come with an instance; if it is a loss of
+        torch that compares something else than logits and labels.
     TypeError
         If `loss` is neither a name, a class nor an instance, or does not
         take a parameter.
@@ -62,10 +67,12 @@ def make_loss(
                 f"{names} cannot be set when loss is an instance of "
                 f"{type(loss).__name__}: pass the class, or set it on the instance."
             )
+        _check_takes_logits(type(loss))
         return loss
     loss_class = LOSSES.get(loss) if isinstance(loss, str) else loss
     if not (isinstance(loss_class, type) and issubclass(loss_class, nn.Module)):
         _refuse(loss)
+    _check_takes_logits(loss_class)
     signature = inspect.signature(loss_class)
     try:
         signature.bind_partial(**params)
@@ -80,6 +87,22 @@ def make_loss(
         if key in signature.parameters:
             params.setdefault(key, value)
     return loss_class(**params)
+
+
+def _check_takes_logits(loss_class: type[nn.Module]) -> None:
+    """Refuse a module of torch whose forward takes something else."""
+    forward = loss_class.forward
+    if forward in TAKE_LOGITS or not forward.__module__.startswith("torch.nn."):
+        return
+    name = loss_class.__name__
+    hint = ""
+    if forward is nn.NLLLoss.forward:
+        hint = " NLLLoss of log-probabilities is CrossEntropyLoss of logits."
+    raise ValueError(
+        "loss must compare logits of shape (n, K) with labels of shape (n,), as "
+        f"nn.CrossEntropyLoss and the losses of this package do; got {name}, which "
+        f"expects other input.{hint} (A subclass with its own forward can convert it.)"
+    )
 
 
 def _refuse(loss: object) -> NoReturn:

@@ -58,7 +58,16 @@ def noise_from_inverse(
     """
     prior = class_vector(noisy_prior, R, "noisy_prior")
     (R,) = in_sorted_order({"R": R})
-    return _conditional((R * prior).T, "true")
+    Q, clean_prior = silent_noise_from_inverse(R, prior)
+    _warn_of_empty(clean_prior, "true")
+    return Q, clean_prior
+
+
+def silent_noise_from_inverse(
+    R: FloatArray, noisy_prior: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """:func:`noise_from_inverse` of arrays, without a warning."""
+    return _conditional((R * noisy_prior).T)
 
 
 def inverse_from_noise(
@@ -87,7 +96,9 @@ def inverse_from_noise(
     """
     prior = class_vector(clean_prior, Q, "clean_prior")
     (Q,) = in_sorted_order({"Q": Q})
-    return _conditional((Q * prior).T, "given")
+    R, noisy_prior = _conditional((Q * prior).T)
+    _warn_of_empty(noisy_prior, "given")
+    return R, noisy_prior
 
 
 def probability_right(
@@ -115,9 +126,14 @@ def probability_right(
     return right / np.where(total > 0, total, 1.0)
 
 
-def _conditional(joint: FloatArray, kind: str) -> tuple[FloatArray, FloatArray]:
-    """Conditional and marginal distribution of a joint one; warns of empty columns."""
+def _conditional(joint: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Conditional and marginal distribution of a joint one."""
     prior = joint.sum(axis=0)
+    return normalise_columns(joint), prior / prior.sum()
+
+
+def _warn_of_empty(prior: FloatArray, kind: str) -> None:
+    """Warn of classes of probability 0."""
     empty = np.flatnonzero(prior <= 0).tolist()
     if empty:
         warnings.warn(
@@ -126,4 +142,3 @@ def _conditional(joint: FloatArray, kind: str) -> tuple[FloatArray, FloatArray]:
             RuntimeWarning,
             stacklevel=3,
         )
-    return normalise_columns(joint), prior / prior.sum()

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_noisy._typing import FloatArray
-from sklearn_noisy.noise._bayes import inverse_from_noise, noise_from_inverse
+from sklearn_noisy.noise._bayes import (
+    inverse_from_noise,
+    noise_from_inverse,
+    silent_noise_from_inverse,
+)
 from sklearn_noisy.noise._confusions import ConfusionPair, FoldStatistics
 from sklearn_noisy.noise._l1_penalty import choose_l1_penalty
 from sklearn_noisy.noise._likelihood import SMALLEST
@@ -108,10 +112,8 @@ def estimate_from_statistics(
     def drawn_matrix(*, cautious: bool) -> FloatArray:
         """Estimate from random confusions."""
         drawn = settings.solve(*confusions.drawn(rng, cautious=cautious), l1_penalty)
-        with warnings.catch_warnings():
-            # A draw may lose a class; only the estimate itself warns of it.
-            warnings.simplefilter("ignore", RuntimeWarning)
-            return noise_from_inverse(settings.normalised(drawn.R), noisy_prior)[0]
+        # A draw may lose a class; only the estimate itself warns of it.
+        return silent_noise_from_inverse(settings.normalised(drawn.R), noisy_prior)[0]
 
     share = np.zeros(len(Q))
     if counts is not None:

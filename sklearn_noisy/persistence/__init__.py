@@ -16,6 +16,7 @@ from sklearn_noisy._serialization.file import (
     write_whole,
 )
 from sklearn_noisy._serialization.values import DECODING_ERRORS
+from sklearn_noisy._training.surroundings import own_torch_modes
 from sklearn_noisy._version import __version__
 from sklearn_noisy.exceptions import InvalidFileError
 from sklearn_noisy.persistence._estimators import (
@@ -37,6 +38,7 @@ __all__ = ["load", "save"]
 PACKAGES = ("scikit-learn", "skorch", "numpy")
 
 
+@own_torch_modes()
 def save(estimator, path, *, omit=()):
     """Save a fitted estimator in one file, which :func:`load` reads.
 
@@ -129,6 +131,7 @@ def save(estimator, path, *, omit=()):
     write_whole(path, content)
 
 
+@own_torch_modes()
 def load(path, *, module=None, trusted=(), **params):
     """Read an estimator that :func:`save` wrote.
 

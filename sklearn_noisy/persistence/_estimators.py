@@ -33,13 +33,13 @@ from sklearn_noisy._serialization.values import (
     package_of,
 )
 from sklearn_noisy._training.callbacks import ScheduledLoss
+from sklearn_noisy._training.generators import seeded_torch
 from sklearn_noisy._training.state_checks import check_size, check_trainer_state
 from sklearn_noisy._training.trainer import (
     Trainer,
     build_module,
     make_net,
     resolve_device,
-    seeded_torch,
 )
 from sklearn_noisy.exceptions import DeviceNotAvailableError, InvalidFileError
 from sklearn_noisy.losses import LOSSES

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from sklearn_noisy import losses
+from sklearn_noisy import RobustLossClassifier, losses
 from sklearn_noisy.losses import LOSSES, make_loss, safe_blurry_gamma
 
 P = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
@@ -378,3 +378,52 @@ def test_generalized_cross_entropy_tends_to_cross_entropy(q):
     y = torch.tensor([0, 0])
     found = make_loss("generalized_cross_entropy", 2, q=q)(logits, y)
     torch.testing.assert_close(found, make_loss("cross_entropy", 2)(logits, y))
+
+
+OF_TORCH = [
+    value
+    for name, value in sorted(vars(torch.nn).items())
+    if name.endswith("Loss") and issubclass(value, torch.nn.Module)
+]
+OF_LOGITS = (torch.nn.CrossEntropyLoss, torch.nn.MultiMarginLoss)
+
+
+@pytest.mark.parametrize("loss", OF_TORCH)
+def test_losses_of_torch_that_do_not_take_logits_are_refused(loss):
+    if loss in OF_LOGITS:
+        values = make_loss(loss, 3)(LOGITS, torch.tensor([0]))
+        assert values.shape == (1,)
+        return
+    with pytest.raises(ValueError, match=rf"compare logits .* got {loss.__name__}, "):
+        make_loss(loss, 3)
+    with pytest.raises(ValueError, match=rf"compare logits .* got {loss.__name__}, "):
+        make_loss(loss.__new__(loss), 3)
+
+
+def test_nll_is_cross_entropy_of_logits(iris):
+    with pytest.raises(ValueError, match="is CrossEntropyLoss of logits"):
+        RobustLossClassifier(loss=torch.nn.NLLLoss).fit(*iris)
+
+
+class OwnNLL(torch.nn.NLLLoss):
+    def forward(self, logits, targets):
+        return super().forward(logits.log_softmax(dim=1), targets)
+
+
+class Squares(torch.nn.Module):
+    def forward(self, logits, targets):
+        return (logits - targets) ** 2
+
+
+def test_subclasses_may_convert_logits(iris):
+    X, y = iris
+    params = {"max_epochs": 2, "random_state": 0, "delay": 1}
+    own = RobustLossClassifier(loss=OwnNLL, **params).fit(X, y).predict_proba(X)
+    same = RobustLossClassifier(loss=torch.nn.CrossEntropyLoss, **params).fit(X, y)
+    np.testing.assert_allclose(own, same.predict_proba(X), rtol=1e-9)
+
+
+def test_a_loss_that_fails_is_told_what_it_was_called_with(iris):
+    with pytest.raises(RuntimeError, match="must match the size") as error:
+        RobustLossClassifier(loss=Squares).fit(*iris)
+    assert "logits of shape (16, 3)" in error.value.__notes__[0]

@@ -201,7 +201,7 @@ def test_a_data_set_in_a_search(digits):
             ValueError,
             "rows that are",
         ),
-        (lambda X: Files(["a"] * len(X)), lambda y: y, ValueError, "must hold numbers"),
+        (lambda X: Files(["a"] * len(X)), lambda y: y, TypeError, "numeric arrays"),
     ],
 )
 def test_bad_data_sets(digits, make, y, error, message):

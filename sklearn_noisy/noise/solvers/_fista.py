@@ -11,6 +11,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from sklearn_noisy._threads import Turn
 from sklearn_noisy._typing import BoolArray, FloatArray
 from sklearn_noisy._validation import check_integer, check_real
 from sklearn_noisy.noise._names import in_sorted_order
@@ -31,6 +32,9 @@ class _Schedule:
 
 
 SCHEDULE = _Schedule()
+
+# For the number of BLAS's threads, which a process has only once.
+_BLAS_LIMIT = Turn()
 
 # Point, extrapolated point and momentum parameter of each row.
 State = tuple[FloatArray, FloatArray, FloatArray]
@@ -159,7 +163,12 @@ def _polish(
             )
 
     # One thread for each of many small systems is faster than BLAS's threads for one.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+    # The limit is that of the process: who ends last must restore what was first.
+    with (
+        _BLAS_LIMIT.held(),
+        threadpool_limits(1, "blas"),
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
         list(pool.map(polish, range(len(X))))
     polished_gaps = problem.dual_gaps(polished)
     worse = polished_gaps > gaps
