@@ -481,7 +481,7 @@ def root_mean_square(data: LabelledRows) -> float:
         return found
     # The squares were too large or too small for float64.
     largest = 0.0
-    for part in _chunks(data, data.row_shape):
+    for part in _chunks(data, data.shape[1:]):
         largest = max(largest, float(data.rows.take(part).double().abs().max()))
     if not 0 < largest < math.inf:  # all zeros; or a data set holds no numbers
         return found or 1.0
@@ -493,7 +493,7 @@ def root_mean_square(data: LabelledRows) -> float:
 def _root_mean_square(data: LabelledRows, unit: float) -> float:
     """Root mean square in multiples of `unit`."""
     total = 0.0
-    for part in _chunks(data, data.row_shape):
+    for part in _chunks(data, data.shape[1:]):
         inputs, _ = data.batch(part)
         entries = inputs["X"].double().flatten(1)
         squares = (entries / unit if unit != 1 else entries).square().mean(dim=1)
