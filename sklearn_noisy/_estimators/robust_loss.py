@@ -9,6 +9,7 @@ from sklearn_noisy._estimators.base import BaseNoisyLabelClassifier
 from sklearn_noisy._estimators.parameters import parameters_of_loss
 from sklearn_noisy._training.callbacks import BestEpoch, LossSchedule, ScheduledLoss
 from sklearn_noisy._validation import check_integer
+from sklearn_noisy.nn._noise_layer import encode_targets
 
 
 class RobustLossClassifier(BaseNoisyLabelClassifier):
@@ -202,7 +203,7 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         self.verbose = verbose
         self._kwargs = kwargs
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, is_clean=None):
         """Train on labels, some of which may be wrong.
 
         Parameters
@@ -216,6 +217,9 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
             Given labels: integers, strings or booleans.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights. A row of weight 0 counts as absent.
+        is_clean : bool array-like of shape (n_samples,), default=None
+            True where the label is known to be right. These rows train with
+            cross-entropy in every epoch, the others with `loss` and its schedule.
 
         Returns
         -------
@@ -245,9 +249,9 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
             If an interrupt (Ctrl-C) ended the training early. The model is the one
             that training had reached.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, is_clean)
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None, *, is_clean=None):
         """Train for one epoch on these rows.
 
         No row is held out and training does not stop early. For the schedule of
@@ -261,12 +265,20 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         classes : array-like of shape (n_classes,), default=None
             All labels that any call will contain; required in the first call.
         sample_weight : array-like of shape (n_samples,), default=None
+        is_clean : bool array-like of shape (n_samples,), default=None
 
         Returns
         -------
         self
         """
-        return self._fit(X, y, sample_weight, partial=True, classes=classes)
+        return self._fit(X, y, sample_weight, is_clean, partial=True, classes=classes)
+
+    def _check_data(self, X, y, sample_weight, is_clean, goes_on, classes=None):
+        data = super()._check_data(X, y, sample_weight, is_clean, goes_on, classes)
+        if not data.is_clean.any():
+            return data
+        targets = encode_targets(data.y, data.is_clean, len(data.classes))
+        return replace(data, targets=targets)
 
     def _net_spec(self, rows, classes, n_rows, device):
         if isinstance(self.module, str):

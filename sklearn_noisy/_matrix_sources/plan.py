@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from torch import nn
 
 from sklearn_noisy._matrix_sources.by_gradient import GradientMatrix
@@ -159,7 +159,9 @@ def _check(estimator: Any) -> None:
     else:
         is_valid = np.ndim(spec) == 2
         if isinstance(spec, BaseEstimator):
-            is_valid = "is_clean" in signature(getattr(spec, "fit", len)).parameters
+            # A classifier may take clean rows as well, but it estimates no matrix.
+            accepted = signature(getattr(spec, "fit", len)).parameters
+            is_valid = "is_clean" in accepted and not is_classifier(spec)
     if not is_valid:
         raise ValueError(
             "noise_matrix must be 'learn', 'estimate', a NoiseMatrixEstimator "

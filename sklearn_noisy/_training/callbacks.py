@@ -185,10 +185,20 @@ class KnownClass:
 class ScheduledLoss(nn.Module):
     """Criterion that is cross-entropy until ``active`` is set, then `loss`.
 
+    Rows whose label is known to be right have cross-entropy in every epoch. Their
+    targets are the codes from `n_classes` on (`nn._noise_layer.encode_targets`).
+
     Parameters
     ----------
     loss, n_classes, params : object, int, dict
         Arguments of :func:`sklearn_noisy.losses.make_loss`.
+
+    Attributes
+    ----------
+    active : bool
+        Whether the robust loss is active.
+    has_clean : bool
+        Whether there may be rows with a label that is known to be right.
     """
 
     # Whether training changes the criterion, which then has `penalty` and `after_step`.
@@ -205,11 +215,19 @@ class ScheduledLoss(nn.Module):
         super().__init__()
         self.loss = make_loss(loss, n_classes, **params)
         self.warm_up = CrossEntropyLoss()
-        self.active = False
+        self.n_classes = n_classes
+        self.active, self.has_clean = False, True
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Loss of each sample, by the loss that is active."""
-        return (self.loss if self.active else self.warm_up)(logits, targets)
+        if not self.has_clean:
+            return (self.loss if self.active else self.warm_up)(logits, targets)
+        labels = targets % self.n_classes
+        plain = self.warm_up(logits, labels)
+        if not self.active:
+            return plain
+        is_clean = targets >= self.n_classes
+        return torch.where(is_clean, plain, self.loss(logits, labels))
 
     def ask(self, question: str, n_classes: int, default: Any) -> Any:
         """Answer of the robust loss, or `default` if it has no such method.
@@ -290,6 +308,11 @@ class LossSchedule(OwnCallback):
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Choose the loss of the epoch that begins, and record it."""
         epoch, criterion = len(net.history), net.criterion_
+        criterion.has_clean = any(
+            bool((rows.targets >= criterion.n_classes).any())
+            for rows in (kwargs.get("dataset_train"), kwargs.get("dataset_valid"))
+            if rows is not None
+        )
         needed = criterion.ask("known_probability", len(self.class_names), 0.0)
         if self.delay == "auto":
             # Decided in every epoch: with a high learning rate or dropout, the net can

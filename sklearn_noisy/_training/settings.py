@@ -213,6 +213,8 @@ def own_callbacks(
 
 def _check_callbacks(settings: Mapping[str, Any], callbacks: Any) -> NamedCallbacks:
     """Names and copies of the callbacks; refuses settings of absent ones."""
+    if isinstance(callbacks, str):  # "disable"
+        return []
     callbacks, settings = own_callbacks(
         callbacks,
         {name: v for name, v in settings.items() if name.startswith("callbacks__")},

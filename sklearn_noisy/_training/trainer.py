@@ -515,8 +515,11 @@ def build_module(module: Any, params: dict[str, Any], **sizes: int) -> nn.Module
 
 def _try_out(module: nn.Module, criterion: Any, batch: Any, n_classes: int) -> None:
     """Send a few rows through a module and a criterion; materialise lazy layers."""
-    inputs, _ = batch
-    targets = inputs["target"]
+    inputs, labels = batch
+    # Of a schedule, the robust loss is tried, whether it is active or not.
+    is_scheduled = hasattr(criterion, "loss")
+    loss = criterion.loss if is_scheduled else criterion
+    targets = labels if is_scheduled else inputs["target"]
     was_training = module.training
     module.eval()
     with torch.no_grad():
@@ -541,8 +544,6 @@ def _try_out(module: nn.Module, criterion: Any, batch: Any, n_classes: int) -> N
                 "module must return logits, but its rows are non-negative and sum to "
                 "1: these are probabilities. Remove the softmax at its end."
             )
-        # Of a schedule, the robust loss is tried, whether it is active or not.
-        loss = getattr(criterion, "loss", criterion)
         try:
             losses = loss(logits, targets)
         except Exception as error:

@@ -346,7 +346,7 @@ def restore_net(
     spec = estimator._net_spec(rows, estimator.classes_, n_rows, device)
     spec = replace(spec, scales_inputs=False, **resolved)
     if loss is not None:
-        spec = replace(spec, criterion=partial(ScheduledLoss, loss, 0))
+        spec = replace(spec, criterion=partial(ScheduledLoss, loss, len(spec.labels)))
     trainer = Trainer(spec, np.random.RandomState(0))
     # A constructor draws weights, which are then replaced.
     with seeded_torch(trainer.rng, torch.device("cpu")):
