@@ -419,9 +419,9 @@ def check_no_missing(y: Any, name: str = "y") -> None:
     """
     if y is None:
         raise ValueError(
-            f"{name} must hold a label for each row; got None. Labels are not taken "
-            "from X: of a data set of (row, label), they are "
-            "[label for _, label in X]."
+            f"{name} must hold a label for each row. This requires y to be passed, but "
+            f"the target {name} is None. Labels are not taken from X: of a data set of "
+            "(row, label), they are [label for _, label in X]."
         )
     values = np.asarray(y)
     if values.ndim == 2 and values.shape[1] == 1:  # a column

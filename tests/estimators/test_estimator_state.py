@@ -582,7 +582,7 @@ def test_parameters_are_set_all_or_none():
         (
             {"iterator_valid": DataLoader, "iterator_valid__foo": 1},
             TypeError,
-            "iterator_valid cannot be called with .*'foo'",
+            "iterator_valid__foo is no keyword parameter of DataLoader",
         ),
         (
             {"iterator_valid": lambda rows, batch_size: 3},

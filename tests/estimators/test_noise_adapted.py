@@ -609,7 +609,7 @@ def test_bad_rows(blobs):
     with pytest.raises(ValueError, match="gives the label 2 probability 0"):
         small(noise_matrix=impossible).fit(X, y_mixed)
     frame = pd.DataFrame(Q, index=["a", "b", "c"], columns=["a", "b", "c"])
-    with pytest.raises(ValueError, match=r"classes \[0, 1, 2\] as its columns"):
+    with pytest.raises(ValueError, match=r"classes \[0, 1, 2\] as its index"):
         small(noise_matrix=frame).fit(X, y_mixed)
 
 

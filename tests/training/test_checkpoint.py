@@ -372,7 +372,7 @@ def test_bad_folders_and_files(data, tmp_path):
         RobustLossClassifier(checkpoint=True).fit(X, y)
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(FileExistsError):
+    with pytest.raises(ValueError, match=r"checkpoint must be the path .* is a file"):
         RobustLossClassifier(checkpoint=file).fit(X, y)
     marker = tmp_path / "stop"
     marker.touch()

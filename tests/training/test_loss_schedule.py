@@ -166,9 +166,18 @@ def test_auto_gathers_what_it_knows_over_chunks_that_lack_classes(iris):
     assert robust_epochs(clf)
 
 
-@pytest.mark.parametrize("delay", [-1, 1.5, "later", None, True])
-def test_bad_delay(iris, delay):
-    with pytest.raises(ValueError, match="delay must be 'auto' or an integer"):
+@pytest.mark.parametrize(
+    ("delay", "error"),
+    [
+        (-1, ValueError),
+        (1.5, TypeError),
+        ("later", ValueError),
+        (None, TypeError),
+        (True, TypeError),
+    ],
+)
+def test_bad_delay(iris, delay, error):
+    with pytest.raises(error, match="delay must be 'auto' or an integer"):
         classifier(delay=delay).fit(*iris)
 
 
