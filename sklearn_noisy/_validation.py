@@ -189,6 +189,34 @@ def check_real(
     return number
 
 
+def readable(value: Any, name: str) -> Any:
+    """A tensor as an array; anything else as it is.
+
+    NumPy reads no tensor that requires a gradient, is on a GPU or holds bfloat16.
+
+    Parameters
+    ----------
+    value : array-like
+    name : str
+        The argument's name in an error message.
+
+    Raises
+    ------
+    ValueError
+        If `value` is a sequence of entries of different lengths.
+    """
+    if hasattr(value, "detach"):
+        tensor = value.detach().cpu()
+        return (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()
+    try:
+        np.shape(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} must be array-like; it holds entries of different lengths."
+        ) from error
+    return value
+
+
 def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> FloatArray:
     """Weights as a float64 array of shape (n_samples,); None is all ones.
 
@@ -202,10 +230,8 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> Floa
     """
     if sample_weight is None:
         return np.ones(n_samples)
-    if hasattr(sample_weight, "detach"):  # a tensor
-        sample_weight = sample_weight.detach().double().cpu().numpy()
     weight = check_array(
-        sample_weight,
+        readable(sample_weight, "sample_weight"),
         ensure_2d=False,
         allow_nd=True,
         dtype=np.float64,
@@ -293,7 +319,7 @@ def check_is_clean(
         If `is_clean` is not a boolean mask of that shape, or if one True is `needed`
         and the mask has none.
     """
-    mask = np.asarray(is_clean)
+    mask = np.asarray(readable(is_clean, "is_clean"))
     if mask.shape != (n_samples,) or mask.dtype != bool:
         raise ValueError(
             f"is_clean must be a boolean mask of shape ({n_samples},); got shape "
@@ -423,7 +449,7 @@ def check_no_missing(y: Any, name: str = "y") -> None:
             f"the target {name} is None. Labels are not taken from X: of a data set of "
             "(row, label), they are [label for _, label in X]."
         )
-    values = np.asarray(y)
+    values = np.asarray(readable(y, name))
     if values.ndim == 2 and values.shape[1] == 1:  # a column
         values = values[:, 0]
     if values.ndim != 1 or values.dtype.kind in "biuUS":
@@ -451,7 +477,9 @@ def label_array(y: Any, name: str = "y", *, warn: bool = False) -> np.ndarray:
         Whether to warn of a single column.
     """
     check_no_missing(y, name)
-    labels = np.asarray(column_or_1d(y, warn=warn))
+    labels = np.asarray(column_or_1d(readable(y, name), warn=warn))
+    if labels.dtype.kind == "T":  # NumPy's variable-width strings, which few take
+        labels = labels.astype(str)
     if labels.dtype == object and len(labels) and not isinstance(labels[0], str):
         # Extension dtypes of pandas for integers and booleans may become objects.
         plain = np.array(labels.tolist())

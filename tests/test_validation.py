@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.naive_bayes import GaussianNB
 
 from sklearn_noisy import (
@@ -503,3 +504,44 @@ def test_extreme_class_weights_are_ratios():
     np.testing.assert_allclose(
         extreme.predict_proba(X), plain.predict_proba(X), rtol=1e-9
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_tensors_that_numpy_cannot_read(dtype):
+    matrix = torch.eye(2, dtype=dtype, requires_grad=True)
+    y = torch.arange(8.0, requires_grad=True) % 2
+    assert check_noise_matrix(matrix).tolist() == [[1, 0], [0, 1]]
+    assert corrupt_labels(y, matrix).tolist() == y.tolist()
+    mask = torch.ones(8) > 0
+    clf = NoiseAdaptedClassifier(noise_matrix=matrix, max_epochs=1, n_rounds=0)
+    X, y = np.arange(16.0).reshape(8, 2), y.tolist()
+    clf.fit(X, y, torch.ones(8, requires_grad=True), is_clean=mask)
+    probabilities = torch.full((8, 2), 0.5, requires_grad=True)
+    found = noise_corrected_log_loss(y, probabilities, noise_matrix=matrix)
+    assert found == pytest.approx(np.log(2))
+
+
+RAGGED = [[0, 1], 1, 0, [1]]
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: corrupt_labels(RAGGED, noise_rate=0.2), "y"),
+        (lambda: corrupt_labels([0, 1], RAGGED), "noise_matrix"),
+        (lambda: RobustLossClassifier().fit(np.ones((4, 2)), RAGGED), "y"),
+        (
+            lambda: NoiseAdaptedClassifier(noise_matrix=RAGGED).fit([[1], [2]], [0, 1]),
+            "noise_matrix",
+        ),
+        (lambda: check_noise_matrix(RAGGED), "noise_matrix"),
+        (lambda: find_label_issues(None, None, [0, 1], pred_probs=RAGGED), "pred_pr"),
+        (
+            lambda: RobustLossClassifier().fit(np.ones((4, 2)), [0, 1] * 2, RAGGED),
+            "sample_weight",
+        ),
+    ],
+)
+def test_entries_of_different_lengths_name_the_argument(call, name):
+    with pytest.raises(ValueError, match=f"{name}.* entries of different lengths"):
+        call()

@@ -415,9 +415,8 @@ def check_rows(estimator, X, labels, row_shape):
     """
     refuse_unindexable(X)
     for y in labels:
-        # scikit-learn looks for NaN alone.
-        if y is not None and np.asarray(y).dtype.kind not in "biuUS":
-            check_no_missing(y)
+        if y is not None:
+            check_no_missing(y)  # scikit-learn looks for NaN alone
     options = {"reset": row_shape is None, "allow_nd": True}
     if isinstance(X, DATASETS):
         rows = X if isinstance(X, Rows) else _rows_of_dataset(X)

@@ -29,6 +29,7 @@ from sklearn_noisy._validation import (
     check_flag,
     check_integer,
     check_real,
+    readable,
 )
 from sklearn_noisy.nn import REGULARIZERS, ConvertedLabels, NoiseLayer
 
@@ -157,7 +158,7 @@ def _check(estimator: Any) -> None:
     elif isinstance(spec, type):
         is_valid = False
     else:
-        is_valid = np.ndim(spec) == 2
+        is_valid = np.ndim(readable(spec, "noise_matrix")) == 2
         if isinstance(spec, BaseEstimator):
             # A classifier may take clean rows as well, but it estimates no matrix.
             accepted = signature(getattr(spec, "fit", len)).parameters

@@ -14,6 +14,7 @@ from sklearn_noisy._validation import (
     check_real,
     label_array,
     label_codes,
+    readable,
 )
 from sklearn_noisy.noise._checks import class_matrix
 from sklearn_noisy.noise._names import resolve_classes
@@ -187,7 +188,10 @@ def corrupt_labels(
     rng = check_random_state(random_state)
     if (noise_matrix is None) == (noise_rate is None):
         raise ValueError("Give either noise_matrix or noise_rate, and not both.")
-    if noise_matrix is not None and np.ndim(noise_matrix) == 0:
+    if (
+        noise_matrix is not None
+        and np.ndim(readable(noise_matrix, "noise_matrix")) == 0
+    ):
         raise ValueError(
             f"noise_matrix must be a matrix; got {noise_matrix!r}. Pass a noise rate "
             "as noise_rate=..."

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray
-from sklearn_noisy._validation import brief, check_real
+from sklearn_noisy._validation import brief, check_real, readable
 from sklearn_noisy.noise._names import (
     columns_in_class_order,
     in_class_order,
@@ -68,6 +68,7 @@ def check_noise_matrix(
     """
     if max_condition is not None:
         check_real(max_condition, "max_condition", min_val=1)
+    noise_matrix = readable(noise_matrix, name)
     shape = np.shape(noise_matrix)
     if not shape:  # a string, a number, None
         raise ValueError(f"{name} must be a square array; got {brief(noise_matrix)}.")
@@ -227,6 +228,7 @@ def check_probabilities(
         If it has another shape, a value outside [0, 1], or a row that does not sum
         to 1 within 1e-3 (float16 is accepted).
     """
+    probabilities = readable(probabilities, name)
     checked: FloatArray = check_array(probabilities, dtype=np.float64, input_name=name)
     if checked.shape != shape:
         more = " Name all classes if the labels lack some: by the columns of a "
