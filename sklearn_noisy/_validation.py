@@ -678,7 +678,8 @@ def without_effect(
         A parameter has an effect if it has one by every condition that names it. The
         first one that it does not meet is reported.
     """
-    signature, found = inspect.signature(called).parameters, {}
+    signature = inspect.signature(called).parameters
+    found: dict[str, str] = {}
     for names, has_effect, need in conditions:
         for name in names if not has_effect else ():
             # A subclass need not take every parameter.

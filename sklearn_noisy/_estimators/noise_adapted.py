@@ -690,18 +690,17 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
             for name, value in self._kwargs.items()
             if not name.startswith("callbacks")
         }
+        # This fit has warned of what has no effect; those of the folds need not.
+        values, conditions = self.get_params(deep=False), super()._conditions(None)
+        unread = without_effect(type(self), values, conditions)
         is_auto = self.batch_size == "auto"
         plain = RobustLossClassifier(
             loss="cross_entropy",
             random_state=trainer.rng.randint(SEED_LIMIT),
             batch_size=AUTO_BATCH.size if is_auto else self.batch_size,
-            **{name: getattr(self, name) for name in same},
+            **{name: getattr(self, name) for name in same if name not in unread},
             **params,
         )
-        # This fit has warned of what has no effect; those of the folds need not.
-        values, defaults = plain.get_params(), RobustLossClassifier().get_params()
-        unread = without_effect(type(plain), values, plain._conditions(None))
-        plain.set_params(**{name: defaults[name] for name in unread})
         return NoiseMatrixEstimator(
             plain,
             cv=min(5, max(2, n_clean)),

@@ -41,8 +41,9 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
     gamma : float or None, default=None
         Exponent of the focal loss (None: 2) and of the blurry loss (None:
         :func:`sklearn_noisy.losses.safe_blurry_gamma` of the number of
-        classes). With other losses it has no effect, and ``fit`` warns of that. It has nothing to do with the weight
-        ``gamma`` that Sukhbaatar & Fergus give to noisy rows.
+        classes). With other losses it has no effect, and ``fit`` warns of that. It has
+        nothing to do with the weight ``gamma`` that Sukhbaatar & Fergus give to noisy
+        rows.
     c : float or None, default=None
         Cut-off probability of the piecewise-zero and the clipped loss (None:
         0.05). With other losses it has no effect, and ``fit`` warns of that.
