@@ -1,7 +1,9 @@
 """Checks of labels, weights, masks, numbers and random states: no torch."""
 
+import inspect
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from numbers import Integral, Real
 from reprlib import Repr
@@ -14,6 +16,10 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import column_or_1d
 
 from sklearn_noisy._typing import ArrayLike, BoolArray, FloatArray, IntArray
+from sklearn_noisy.exceptions import IneffectiveParameterWarning
+
+# Names of parameters, whether they have an effect, and what they need to have one.
+Condition = tuple[Iterable[str], bool, str]
 
 
 def brief(value: Any) -> str:
@@ -653,3 +659,57 @@ def check_generator_state(state: Any) -> None:
         raise ValueError("this is no state of a random generator") from error
     if not is_valid:
         raise ValueError("this is no state of a random generator")
+
+
+def without_effect(
+    called: Callable[..., Any],
+    values: Mapping[str, Any],
+    conditions: Iterable[Condition],
+) -> dict[str, str]:
+    """Parameters that were set and have no effect, and what each needs to have one.
+
+    Parameters
+    ----------
+    called : callable
+        Function or class whose signature has the defaults.
+    values : dict
+        The parameters by name. One that equals its default was not set.
+    conditions : iterable of tuples
+        A parameter has an effect if it has one by every condition that names it. The
+        first one that it does not meet is reported.
+    """
+    signature = inspect.signature(called).parameters
+    found: dict[str, str] = {}
+    for names, has_effect, need in conditions:
+        for name in names if not has_effect else ():
+            # A subclass need not take every parameter.
+            if name in values and name in signature:
+                value, default = values[name], signature[name].default
+                plain = isinstance(value, (str, Real, np.bool_))
+                if not (value is default or (plain and value == default)):
+                    found.setdefault(name, need)
+    return found
+
+
+def warn_without_effect(
+    called: Callable[..., Any],
+    values: Mapping[str, Any],
+    conditions: Iterable[Condition],
+    *,
+    stacklevel: int,
+) -> None:
+    """Warn of all parameters :func:`without_effect` at once.
+
+    Warns
+    -----
+    IneffectiveParameterWarning
+    """
+    found = without_effect(called, values, conditions)
+    if found:
+        each = (f"{name}={brief(values[name])} needs {found[name]}" for name in found)
+        warnings.warn(
+            f"{called.__name__} has parameters without an effect: {'; '.join(each)}. "
+            "Leave them at their defaults, or set what they need.",
+            IneffectiveParameterWarning,
+            stacklevel=stacklevel + 1,
+        )

@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 __all__ = [
     "CheckpointWarning",
     "DeviceNotAvailableError",
+    "IneffectiveParameterWarning",
     "InvalidFileError",
     "LossWarmUpWarning",
     "ModuleOutputError",
@@ -41,6 +42,10 @@ class UnknownParameterError(TypeError):
 
 class CheckpointWarning(UserWarning):
     """A checkpoint could not be removed after the fit that wrote it."""
+
+
+class IneffectiveParameterWarning(UserWarning):
+    """Parameters were set that have no effect with the values of the others."""
 
 
 class LossWarmUpWarning(ConvergenceWarning):

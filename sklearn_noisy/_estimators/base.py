@@ -42,6 +42,7 @@ from sklearn_noisy._validation import (
     encode_labels,
     label_array,
     own_generator,
+    warn_without_effect,
 )
 from sklearn_noisy.exceptions import ModuleOutputError, TrainingInterruptedWarning
 from sklearn_noisy.nn import MLP, floating_dtype
@@ -196,6 +197,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             device = resolve_device(self.device)
             spec = self._net_spec(data.rows, data.classes, n_rows, device)
             callbacks = check_settings(spec.settings, spec.optimizer, spec.callbacks)
+            self._warn_without_effect(data, goes_on=goes_on, partial=partial)
             holds_out = self.early_stopping and not partial
             if self.early_stopping == "auto":
                 holds_out = len(data.y) >= AUTO.min_rows and not partial
@@ -272,6 +274,37 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             is_clean=is_clean,
             is_noisy=inside & ~is_clean,
             kept=kept,
+        )
+
+    def _conditions(self, data):
+        """Which parameters have an effect, and when: see `without_effect`.
+
+        Parameters
+        ----------
+        data : TrainingData or None
+            None stands for any rows: those of one call of `partial_fit` tell nothing
+            of the other calls.
+        """
+        return [
+            (
+                ("validation_fraction", "n_iter_no_change"),
+                bool(self.early_stopping),
+                "early_stopping=True or 'auto'",
+            ),
+        ]
+
+    def _warn_without_effect(self, data, *, goes_on, partial):
+        """Warn of parameters without an effect, once for a net that continues."""
+        if goes_on and partial:
+            return
+        values = self.get_params(deep=False)
+        if goes_on:  # the first call has warned of the others
+            values = {name: values[name] for name in self._read_by_every_call}
+        warn_without_effect(
+            type(self),
+            values,
+            self._conditions(None if partial else data),
+            stacklevel=4,
         )
 
     def _net_spec(self, rows, classes, n_rows, device):

@@ -16,12 +16,18 @@ from sklearn_noisy._matrix_sources.learned import LEARNING
 from sklearn_noisy._matrix_sources.plan import is_fixed, make_criterion, make_plan
 from sklearn_noisy._training.callbacks import BestEpoch, OneCycle, is_worse
 from sklearn_noisy._training.generators import SEED_LIMIT, seeded_torch
-from sklearn_noisy._validation import encode_labels
+from sklearn_noisy._validation import encode_labels, without_effect
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.nn import NoiseLayer, floating_dtype
 from sklearn_noisy.nn._noise_layer import encode_targets
 from sklearn_noisy.noise._checks import check_possible
 from sklearn_noisy.noise._names import in_class_order, is_frame, resolve_classes
+
+# Parameters that the top-down model does not use.
+OF_THE_MATRIX = (
+    *("noise_matrix", "noise_init", "refine", "regularizer", "noise_decay"),
+    *("noise_lr", "warm_up", "n_folds"),
+)
 
 # Attributes of a fit that only some sources of the matrix set.
 FOUND = ("noise_matrix_path_", "noise_matrix_estimator_", "label_quality_")
@@ -180,7 +186,11 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         Scores and :func:`find_label_issues` do not support it: call them without these
         rows.
     optimizer : torch optimizer class, default=torch.optim.AdamW
-        Its parameters are ``optimizer__<name>``.
+        Its parameters are ``optimizer__<name>``. For ``torch.optim.LBFGS``, `lr` is the
+        part of a full step that it takes, so the default of `lr` hardly changes the
+        weights. Set ``lr=1``, ``optimizer__line_search_fn="strong_wolfe"``,
+        ``batch_size=-1`` and, for the default network and 1,000 or more rows,
+        ``module__dropout=0``. LBFGS cannot be combined with a `regularizer`.
     lr : float, default=2e-3
         Highest learning rate.
     lr_schedule : {"one_cycle", "constant"}, default="one_cycle"
@@ -439,6 +449,9 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
             If ``"estimate"`` has no clean row to estimate from; if `noise_model` is
             ``"backward"``; if a matrix that was estimated or learned is not dominated
             by its diagonal; if no row has the label `outside_label`.
+        IneffectiveParameterWarning
+            If parameters differ from their defaults that have no effect with the
+            values of the others or, as `gamma`, with these rows.
         TrainingInterruptedWarning
             If an interrupt (Ctrl-C) ended the training early. The model is the last
             net that was fully trained or, in the first training, the net that it had
@@ -498,6 +511,60 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
     _read_by_every_call = READ_BY_EVERY_CALL | {"gamma"}
 
     _named_batch_sizes = ("auto",)
+
+    def _conditions(self, data):
+        model, word = self.noise_model, None
+        if isinstance(self.noise_matrix, str):
+            word = self.noise_matrix
+        from_labels = word == "learn"
+        has_clean = data is not None and data.is_clean.any()
+        weighs = data is None or (data.is_noisy.any() and not data.is_noisy.all())
+        learns = from_labels or bool(self.refine)
+        by_gradient = learns and self.regularizer is not None
+        counts = from_labels and isinstance(self.noise_init, str)
+        counts = counts and self.noise_init == "count"
+        # The confident joint takes the place of an estimate from clean rows.
+        counts = counts or (word == "estimate" and not has_clean)
+        waits = self.lr_schedule == "constant" and self.callbacks != "disable"
+        return [
+            *super()._conditions(data),
+            (("alpha",), model == "top_down", "noise_model='top_down'"),
+            (OF_THE_MATRIX, model != "top_down", "a noise_model that has a matrix"),
+            # With other models there are no further nets, which 0 says as well.
+            (
+                ("n_rounds",),
+                model == "bottom_up" or self.n_rounds == 0,
+                "noise_model='bottom_up'",
+            ),
+            (("refine",), not from_labels, "a matrix that is known or estimated"),
+            (("noise_init",), from_labels, "noise_matrix='learn'"),
+            (("regularizer",), learns, "noise_matrix='learn' or refine=True"),
+            (
+                ("noise_decay", "noise_lr"),
+                by_gradient,
+                "a regularizer, and noise_matrix='learn' or refine=True",
+            ),
+            (
+                ("n_folds",),
+                counts or (learns and not by_gradient),
+                "a matrix that is counted or learned by EM",
+            ),
+            (
+                ("warm_up",),
+                counts or by_gradient,
+                "a matrix that is counted, or learned with a regularizer",
+            ),
+            (
+                ("gamma",),
+                weighs,
+                "noisy rows beside clean ones (is_clean) or outside ones",
+            ),
+            (
+                ("n_iter_no_change",),
+                waits or (word == "estimate" and has_clean),
+                "lr_schedule='constant', and callbacks that are not disabled",
+            ),
+        ]
 
     def _encode(self, y, classes):
         outside = self.outside_label
@@ -623,12 +690,15 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
             for name, value in self._kwargs.items()
             if not name.startswith("callbacks")
         }
+        # This fit has warned of what has no effect; those of the folds need not.
+        values, conditions = self.get_params(deep=False), super()._conditions(None)
+        unread = without_effect(type(self), values, conditions)
         is_auto = self.batch_size == "auto"
         plain = RobustLossClassifier(
             loss="cross_entropy",
             random_state=trainer.rng.randint(SEED_LIMIT),
             batch_size=AUTO_BATCH.size if is_auto else self.batch_size,
-            **{name: getattr(self, name) for name in same},
+            **{name: getattr(self, name) for name in same if name not in unread},
             **params,
         )
         return NoiseMatrixEstimator(

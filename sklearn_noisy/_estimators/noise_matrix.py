@@ -33,6 +33,7 @@ from sklearn_noisy._validation import (
     encode_labels,
     label_array,
     own_generator,
+    warn_without_effect,
 )
 from sklearn_noisy.noise import NoiseEstimate, inverse_from_noise
 from sklearn_noisy.noise._names import in_class_order
@@ -219,6 +220,12 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             `is_clean` and it is missing.
         TypeError
             If `estimator` is no classifier with ``predict_proba``.
+
+        Warns
+        -----
+        IneffectiveParameterWarning
+            If parameters differ from their defaults that have no effect with the
+            values of the others.
         """
         check_verbose(self.verbose)
         check_same_order(
@@ -239,6 +246,9 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
             )
         method, mask = self._check_method(is_clean, weight)
         settings = self._check_settings(method, classes)
+        warn_without_effect(
+            type(self), vars(self), self._conditions(method, settings), stacklevel=2
+        )
         rng = own_generator(self.random_state)
         estimator = self._make_estimator(rng)
         fit_params = weight_params(estimator, None if sample_weight is None else weight)
@@ -317,6 +327,18 @@ class NoiseMatrixEstimator(MetaEstimatorMixin, BaseEstimator):
         settings = Settings(**values)
         settings.check(len(classes))
         return settings
+
+    def _conditions(self, method, settings):
+        """Which parameters have an effect, and when: see `without_effect`."""
+        of_clean_rows = (
+            *("l1_penalty", "l1_penalties", "penalty", "shrinkage", "solver"),
+            *("allowed", "constraints", "n_bootstrap"),
+        )
+        joint = "is_clean and a method other than 'confident_joint'"
+        return [
+            (of_clean_rows, method != "confident_joint", joint),
+            *settings.conditions(),
+        ]
 
     def _make_estimator(self, rng):
         """The default estimator, or the checked one."""

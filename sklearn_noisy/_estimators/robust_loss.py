@@ -41,11 +41,12 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
     gamma : float or None, default=None
         Exponent of the focal loss (None: 2) and of the blurry loss (None:
         :func:`sklearn_noisy.losses.safe_blurry_gamma` of the number of
-        classes). Other losses ignore it. It has nothing to do with the weight
-        ``gamma`` that Sukhbaatar & Fergus give to noisy rows.
+        classes). With other losses it has no effect, and ``fit`` warns of that. It has
+        nothing to do with the weight ``gamma`` that Sukhbaatar & Fergus give to noisy
+        rows.
     c : float or None, default=None
         Cut-off probability of the piecewise-zero and the clipped loss (None:
-        0.05). Other losses ignore it.
+        0.05). With other losses it has no effect, and ``fit`` warns of that.
     delay : int or "auto", default="auto"
         First epoch, counted from 1, that uses `loss`. Earlier epochs use
         cross-entropy; with 0 or 1 there are none. ``"auto"``: an epoch uses `loss`
@@ -53,7 +54,11 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         quarter of the rows with that label get a sufficient probability for it.
         Losses that need no warm-up are used from the first epoch on.
     optimizer : torch optimizer class, default=torch.optim.Adam
-        Its parameters are ``optimizer__<name>``.
+        Its parameters are ``optimizer__<name>``. For ``torch.optim.LBFGS``, `lr` is the
+        part of a full step that it takes, so the default of `lr` hardly changes the
+        weights. Set ``lr=1``, ``optimizer__line_search_fn="strong_wolfe"``,
+        ``batch_size=-1`` and, for the default network and 1,000 or more rows,
+        ``module__dropout=0``.
     lr : float, default=1e-3
         Learning rate.
     max_epochs : int, default=100
@@ -245,6 +250,9 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         -----
         LossWarmUpWarning
             If the robust loss starts too early, or never.
+        IneffectiveParameterWarning
+            If parameters differ from their defaults that have no effect with the
+            values of the others.
         TrainingInterruptedWarning
             If an interrupt (Ctrl-C) ended the training early. The model is the one
             that training had reached.
@@ -279,6 +287,25 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
             return data
         targets = encode_targets(data.y, data.is_clean, len(data.classes))
         return replace(data, targets=targets)
+
+    def _conditions(self, data):
+        trains_with_it = self.callbacks != "disable"
+        accepted = parameters_of_loss(self.loss)
+        is_plain = isinstance(self.loss, str) and self.loss == "cross_entropy"
+        return [
+            *super()._conditions(data),
+            # Without callbacks the loss is cross-entropy.
+            (("loss",), trains_with_it or is_plain, "callbacks, which are disabled"),
+            (
+                ("delay", "gamma", "c", "n_iter_no_change"),
+                trains_with_it,
+                "callbacks, which are disabled",
+            ),
+            *(
+                ((name,), name in accepted, f"a loss with the parameter {name}")
+                for name in ("gamma", "c")
+            ),
+        ]
 
     def _net_spec(self, rows, classes, n_rows, device):
         if isinstance(self.module, str):
@@ -319,7 +346,7 @@ def loss_parameters(estimator, params):
     accepted = parameters_of_loss(estimator.loss)
     for name in ("gamma", "c"):
         value = getattr(estimator, name)
-        # A grid search over losses also sets gamma for losses without this parameter.
+        # Without this parameter there is no effect: see `_conditions`.
         if value is None or name not in accepted:
             continue
         if name in params:

@@ -131,6 +131,12 @@ def _by_gradient(start: MatrixSource, estimator: Any) -> GradientMatrix:
     )
 
 
+def _has_one_group(optimizer: Any) -> bool:
+    """Whether this makes an LBFGS, whose ``step`` fails with a second group."""
+    made = getattr(optimizer, "func", optimizer)  # of a functools.partial
+    return isinstance(made, type) and issubclass(made, torch.optim.LBFGS)
+
+
 def _check(estimator: Any) -> None:
     """Refuse values out of their range, and those that do not go together."""
     check_choice(estimator.noise_model, "noise_model", NOISE_MODELS)
@@ -174,6 +180,14 @@ def _check(estimator: Any) -> None:
         raise ValueError(
             f"{what} cannot go with noise_model='backward': its loss has no lower "
             "bound in the matrix. Learn the matrix with 'bottom_up', then pass it."
+        )
+    by_gradient = (learns or estimator.refine) and estimator.regularizer is not None
+    if by_gradient and _has_one_group(estimator.optimizer):
+        raise ValueError(
+            f"regularizer={estimator.regularizer!r} needs an optimizer with groups of "
+            "parameters, since the matrix has a learning rate of its own; "
+            "torch.optim.LBFGS has one group. Set regularizer=None, or choose another "
+            "optimizer."
         )
     if isinstance(init, str) and init not in ("count", "identity"):
         raise ValueError(

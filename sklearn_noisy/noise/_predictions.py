@@ -15,6 +15,7 @@ from sklearn_noisy._validation import (
     check_same_order,
     label_array,
     label_codes,
+    warn_without_effect,
 )
 from sklearn_noisy.noise._checks import class_probabilities
 from sklearn_noisy.noise._confusions import (
@@ -202,6 +203,12 @@ def estimate_noise_matrix(  # noqa: PLR0913
         For an argument out of its range, labels outside `classes`, or a class
         without clean rows where `shrinkage` needs counts.
 
+    Warns
+    -----
+    IneffectiveParameterWarning
+        If arguments differ from their defaults that have no effect with the values of
+        the others.
+
     References
     ----------
     .. [1] S. Sukhbaatar, R. Fergus, "Learning from noisy labels with deep
@@ -248,6 +255,9 @@ def estimate_noise_matrix(  # noqa: PLR0913
         constraints=constraints,
     )
     settings.check(len(classes))
+    warn_without_effect(
+        estimate_noise_matrix, vars(settings), settings.conditions(), stacklevel=2
+    )
     cv = check_integer(cv, "cv", min_val=2)
     n_bootstrap = check_integer(n_bootstrap, "n_bootstrap", min_val=0)
     rng = check_random_state(random_state)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_noisy._typing import ArrayLike, FloatArray
-from sklearn_noisy._validation import check_choice, check_real
+from sklearn_noisy._validation import Condition, check_choice, check_real
 from sklearn_noisy.noise._bayes import normalise_columns
 from sklearn_noisy.noise._likelihood import SMALLEST
 from sklearn_noisy.noise.solvers import (
@@ -94,6 +94,22 @@ class Settings:
                 "allowed must let every class keep its label (its diagonal must be "
                 f"True); class {int(np.diag(allowed).argmin())} (by index) cannot."
             )
+
+    def conditions(self) -> list[Condition]:
+        """Which parameters have an effect, and when: see `without_effect`."""
+        return [
+            (
+                ("l1_penalty", "l1_penalties", "penalty", "solver", "constraints"),
+                self.method == "l1",
+                "method='l1'",
+            ),
+            (
+                ("l1_penalty", "l1_penalties"),
+                self.penalty != "literal",
+                "a penalty other than 'literal'",
+            ),
+            (("l1_penalties",), self.l1_penalty == "cv", "l1_penalty='cv'"),
+        ]
 
     def solve(
         self,

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_noisy import NoiseAdaptedClassifier, RobustLossClassifier, load, save
 from sklearn_noisy._training.callbacks import ScheduledLoss
 from sklearn_noisy.datasets import corrupt_labels
+from sklearn_noisy.exceptions import IneffectiveParameterWarning
 from sklearn_noisy.losses import BlurryLoss, CrossEntropyLoss
 
 
@@ -96,7 +97,9 @@ def test_a_schedule_counts_clean_rows_too(rows):
 
 def test_without_callbacks_it_is_cross_entropy(rows):
     X, y, is_clean = rows
-    disabled = classifier(callbacks="disable").fit(X, y, is_clean=is_clean)
+    disabled = classifier(callbacks="disable")
+    with pytest.warns(IneffectiveParameterWarning, match="loss='mean_absolute_error'"):
+        disabled.fit(X, y, is_clean=is_clean)
     plain = classifier(loss="cross_entropy").fit(X, y)
     np.testing.assert_array_equal(disabled.predict_proba(X), plain.predict_proba(X))
 

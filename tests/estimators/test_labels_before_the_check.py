@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.filterwarnings(
     f"ignore::{NoiseModelWarning.__module__}.{NoiseModelWarning.__name__}"
 )
 
+FOLDS = {"n_folds": 2, "warm_up": 4}
 Q = make_noise_matrix(4, 0.4, "random", random_state=3)
 
 
@@ -31,7 +33,7 @@ def rows():
 
 
 def classifier(**params):
-    defaults = {"n_rounds": 0, "max_epochs": 8, "n_folds": 2, "warm_up": 4}
+    defaults = {"n_rounds": 0, "max_epochs": 8}
     size = {"module__hidden_layer_sizes": (16,), "random_state": 0}
     return NoiseAdaptedClassifier(**{**defaults, **size, **params})
 
@@ -39,10 +41,10 @@ def classifier(**params):
 @pytest.mark.parametrize(
     "params",
     [
-        {},
-        {"n_folds": 1},
+        FOLDS,
+        {**FOLDS, "n_folds": 1},
         {"noise_matrix": "estimate", "early_stopping": False},
-        {"regularizer": "trace", "noise_lr": 1e-6},
+        {**FOLDS, "regularizer": "trace", "noise_lr": 1e-6},
     ],
     ids=["learn", "count", "estimate", "gradient"],
 )
@@ -73,7 +75,7 @@ def test_only_labels_of_clean_rows_are_read(rows):
     y[:20] = -1
     weight = np.ones(len(y))
     weight[20:40] = 0
-    clf = classifier(outside_label=-1, max_epochs=2)
+    clf = classifier(**FOLDS, outside_label=-1, max_epochs=2)
     found = []
     for label in (0, 99):
         given[:40] = given[~is_clean] = label
@@ -108,7 +110,7 @@ def test_a_checked_row_counts_as_its_two_labels():
 
 def test_bad_labels_name_the_argument(rows):
     X, y, is_clean, given = rows
-    clf = classifier(max_epochs=1)
+    clf = classifier(**FOLDS, max_epochs=1)
     with pytest.raises(ValueError, match="y_given is only used .* needs is_clean"):
         clf.fit(X, y, y_given=given)
     with pytest.raises(ValueError, match=r"y_given must have shape \(400,\)"):
@@ -120,9 +122,9 @@ def test_bad_labels_name_the_argument(rows):
 
 def test_they_are_metadata(rows):
     X, y, is_clean, given = rows
-    plain = classifier(max_epochs=2)
+    plain = classifier(**FOLDS, max_epochs=2)
     with config_context(enable_metadata_routing=True):
-        clf = classifier(max_epochs=2).set_fit_request(is_clean=True, y_given=True)
+        clf = clone(plain).set_fit_request(is_clean=True, y_given=True)
         pipe = Pipeline([("scale", StandardScaler()), ("clf", clf)])
         pipe.fit(X, y, is_clean=is_clean, y_given=given)
     scaled = StandardScaler().fit_transform(X)

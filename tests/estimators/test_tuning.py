@@ -38,13 +38,11 @@ def noisy_iris(iris):
 
 def test_random_search_over_the_loss_and_its_schedule(noisy_iris):
     X, y, _, _ = noisy_iris
-    space = {
-        "loss": ["blurry", "piecewise_zero", "focal", "clipped"],
-        "gamma": uniform(0.05, 0.15),
-        "c": loguniform(0.01, 0.1),
-        "delay": [2, 3],
-        "module__hidden_layer_sizes": [(4,), (8, 8)],
-    }
+    shared = {"delay": [2, 3], "module__hidden_layer_sizes": [(4,), (8, 8)]}
+    space = [
+        {"loss": ["blurry", "focal"], "gamma": uniform(0.05, 0.15), **shared},
+        {"loss": ["piecewise_zero", "clipped"], "c": loguniform(0.01, 0.1), **shared},
+    ]
     search = RandomizedSearchCV(
         RobustLossClassifier(max_epochs=4, **SMALL),
         space,
@@ -110,7 +108,6 @@ def test_workers_share_the_cores_and_get_the_metadata(noisy_iris):
     weight = np.where(y == 0, 2.0, 1.0)
     clf = NoiseAdaptedClassifier(
         noise_model="top_down",
-        gamma=0.2,
         max_epochs=3,
         callbacks=[NumberOfThreads()],
         **SMALL,

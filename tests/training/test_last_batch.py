@@ -130,10 +130,8 @@ def test_a_sampler_for_more_rows_than_train_is_refused(iris):
     with pytest.raises(ValueError, match=match + "149"):
         classifier(Plain, **params).fit(X, y, np.r_[0, np.ones(149)])
     is_clean = np.arange(len(y)) % 2 == 0
-    for noise_matrix in ("learn", "estimate"):
-        clf = NoiseAdaptedClassifier(
-            Plain, noise_matrix=noise_matrix, n_folds=3, max_epochs=1, **params
-        )
+    for of_matrix in ({"n_folds": 3}, {"noise_matrix": "estimate"}):
+        clf = NoiseAdaptedClassifier(Plain, max_epochs=1, **of_matrix, **params)
         with pytest.raises(ValueError, match=match):
             clf.fit(X, y, is_clean=is_clean)
     batches = torch.utils.data.BatchSampler(RandomSampler(range(150)), 50, False)

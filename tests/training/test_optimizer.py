@@ -1,5 +1,7 @@
 """Which step the optimizer takes, and that it is the same one."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,14 @@ from torch import nn
 
 from sklearn_noisy import NoiseAdaptedClassifier, RobustLossClassifier
 from sklearn_noisy._training.net import can_be_fused
+from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
+
+LBFGS = {
+    "optimizer": torch.optim.LBFGS,
+    "optimizer__line_search_fn": "strong_wolfe",
+    "lr": 1.0,
+    "batch_size": -1,
+}
 
 
 def network(layer):
@@ -105,3 +115,23 @@ def test_a_compiled_network_is_the_same_network():
     np.testing.assert_allclose(
         compiled.predict_proba(X), plain.predict_proba(X), atol=1e-9
     )
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "constant"])
+def test_lbfgs_learns_through_the_noise_layer_in_two_epochs(schedule):
+    X, y = load_digits(return_X_y=True)
+    X, Q = X / 16, make_noise_matrix(10, 0.3)
+    given = corrupt_labels(y, Q, random_state=0)
+    clf = NoiseAdaptedClassifier(
+        noise_matrix=Q, lr_schedule=schedule, max_epochs=2, random_state=0, **LBFGS
+    )
+    assert clf.fit(X[:900], given[:900]).score(X[900:], y[900:]) > 0.85
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.LBFGS, partial(torch.optim.LBFGS)])
+def test_lbfgs_has_no_group_for_the_matrix(iris, optimizer):
+    settings = {**LBFGS, "optimizer": optimizer}
+    clf = NoiseAdaptedClassifier(regularizer="trace", max_epochs=1, **settings)
+    with pytest.raises(ValueError, match="regularizer='trace' needs an optimizer with"):
+        clf.fit(*iris)
+    assert not hasattr(clf, "classes_")
