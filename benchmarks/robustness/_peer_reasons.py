@@ -131,6 +131,18 @@ REASONS = (
         "attributes of LogisticRegression; the weights are in module_",
     ),
     (
+        "sklearn",
+        "",
+        "no attribute 'decision_function'",
+        "no decision_function, as in MLPClassifier",
+    ),
+    (
+        "test_search",
+        "cv_results_multimetric",
+        "^AssertionError: assert False\\n.*compare_cv_results_multimetric",
+        "the test wants each fit to take less than a second; the first one takes longer",
+    ),
+    (
         "test_calibration",
         "test_temperature_scaling",
         "Not equal to tolerance",
