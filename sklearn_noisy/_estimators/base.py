@@ -300,7 +300,9 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             return
         values = self.get_params(deep=False)
         if goes_on:  # the first call has warned of the others
-            values = {name: values[name] for name in self._read_by_every_call}
+            # The constructor of a subclass may take only some of them.
+            readable = self._read_by_every_call & values.keys()
+            values = {name: values[name] for name in readable}
         warn_without_effect(
             type(self),
             values,
