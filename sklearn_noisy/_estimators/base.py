@@ -211,7 +211,8 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 check_monitored(callbacks, partial=partial)
             if self.checkpoint is not None and not partial:
                 before = trainer.content() if goes_on else None
-                keeps = checkpointed(self, trainer, data, before)
+                params = self._all_parameters()
+                keeps = checkpointed(self, params, trainer, data, before)
             with keeps:
                 parts = FitData(data, data, None)
                 if holds_out:
@@ -299,7 +300,9 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             return
         values = self.get_params(deep=False)
         if goes_on:  # the first call has warned of the others
-            values = {name: values[name] for name in self._read_by_every_call}
+            # The constructor of a subclass may take only some of them.
+            readable = self._read_by_every_call & values.keys()
+            values = {name: values[name] for name in readable}
         warn_without_effect(
             type(self),
             values,
@@ -317,7 +320,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
                 is_wide = rows.source.dtype == torch.float64
                 precision = "float64" if is_wide else "float32"
         dtypes = {"float32": torch.float32, "float64": torch.float64}
-        parameters = self.get_params(deep=False)
+        parameters = self._all_parameters()
         for name in self._read_by_every_call:
             del parameters[name]
         disabled = self.callbacks == "disable"

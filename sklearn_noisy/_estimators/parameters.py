@@ -70,6 +70,12 @@ def parameters_of_loss(loss):
     return inspect.signature(cls).parameters if isinstance(cls, type) else {}
 
 
+def _takes_any(cls):
+    """Whether the constructor takes keyword arguments that it does not name."""
+    accepted = inspect.signature(cls).parameters.values()
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted)
+
+
 class SkorchParamsMixin:
     """Parameters that arrive through ``**kwargs``.
 
@@ -91,8 +97,27 @@ class SkorchParamsMixin:
         Returns
         -------
         dict
+            Without those that a subclass sets in its constructor and does not take.
         """
-        return {**super().get_params(deep=deep), **self._kwargs}
+        params = super().get_params(deep=deep)
+        return {**params, **self._kwargs} if _takes_any(type(self)) else params
+
+    def _all_parameters(self):
+        """All that a fit reads, including what a subclass sets in its constructor.
+
+        Returns
+        -------
+        dict
+            Parameters of this class and of those that it extends, by name. The
+            constructor of a subclass may take others than the one that it calls.
+        """
+        params = dict(self._kwargs)
+        for cls in type(self).__mro__:
+            if issubclass(cls, SkorchParamsMixin) and "__init__" in vars(cls):
+                for name, parameter in inspect.signature(cls).parameters.items():
+                    if parameter.kind is not parameter.VAR_KEYWORD:
+                        params[name] = getattr(self, name)
+        return params
 
     def set_params(self, **params):
         """Set parameters, by skorch's names too (``module__x``, ``optimizer__x``).
@@ -121,7 +146,8 @@ class SkorchParamsMixin:
         for name, value in params.items():
             group, is_nested, _ = name.partition("__")
             in_group = group in GROUPS and (group != "loss" or hasattr(self, "loss"))
-            if name in PASSED_ON or name in self._kwargs or (is_nested and in_group):
+            is_passed_on = name in PASSED_ON or (is_nested and in_group)
+            if (is_passed_on or name in self._kwargs) and _takes_any(type(self)):
                 self._kwargs[name] = value
             else:
                 own[name] = value

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
@@ -253,7 +253,11 @@ def named_in_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def checkpointed(
-    estimator: Any, trainer: Any, data: TrainingData, before: Any
+    estimator: Any,
+    params: Mapping[str, Any],
+    trainer: Any,
+    data: TrainingData,
+    before: Any,
 ) -> Iterator[None]:
     """Write checkpoints during a fit, and remove them when it has ended.
 
@@ -264,6 +268,8 @@ def checkpointed(
     ----------
     estimator : estimator
         With `checkpoint`, a folder.
+    params : dict
+        All parameters that a fit reads.
     trainer : Trainer
     data : TrainingData
     before : object
@@ -277,7 +283,7 @@ def checkpointed(
         If a checkpoint of this fit is damaged.
     """
     folder = Path(estimator.checkpoint)
-    key = fit_key(estimator, data, before)
+    key = fit_key(type(estimator), params, data, before)
     folder.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
     with own_slot(folder, key) as name:
         checkpoint = Checkpoint(folder, name)
@@ -296,12 +302,15 @@ def checkpointed(
             checkpoint.remove()
 
 
-def fit_key(estimator: Any, data: Any, before: Any) -> str:
+def fit_key(cls: type, params: Mapping[str, Any], data: Any, before: Any) -> str:
     """Hash of everything that a fit depends on.
 
     Parameters
     ----------
-    estimator : estimator
+    cls : type
+        Class of the estimator.
+    params : dict
+        All parameters that a fit reads.
     data : TrainingData
     before : object
         What training continues from, or None.
@@ -312,13 +321,11 @@ def fit_key(estimator: Any, data: Any, before: Any) -> str:
         If something that a fit depends on has no readable content.
     """
     params = {
-        name: value
-        for name, value in estimator.get_params(deep=False).items()
-        if name not in WITHOUT_EFFECT
+        name: value for name, value in params.items() if name not in WITHOUT_EFFECT
     }
     packages = (np, sklearn, skorch, torch)
     about = {
-        "class": type(estimator),
+        "class": cls,
         "params": params,
         "before": before,
         "data": {**vars(data), "rows": (data.rows.source.X, data.rows.positions)},

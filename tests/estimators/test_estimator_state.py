@@ -614,3 +614,64 @@ def test_a_checkpoint_needs_a_folder(iris, tmp_path):
         with pytest.raises(ValueError, match="checkpoint must be the path of a folder"):
             classifier(checkpoint=path).fit(*iris)
     assert (tmp_path / "file").read_text() == "kept"
+
+
+# Subclasses
+
+
+class Small(RobustLossClassifier):
+    """A constructor of its own, which sets the parameters of its base."""
+
+    def __init__(self, width=4, *, folder=None):
+        super().__init__(
+            loss="cross_entropy",
+            max_epochs=2,
+            checkpoint=folder,
+            random_state=0,
+            module__hidden_layer_sizes=(width,),
+        )
+        self.width = width
+        self.folder = folder
+
+
+class SmallAdapted(NoiseAdaptedClassifier):
+    def __init__(self, width=4):
+        super().__init__(
+            noise_matrix=np.full((3, 3), 0.1) + 0.7 * np.eye(3),
+            max_epochs=2,
+            random_state=0,
+            module__hidden_layer_sizes=(width,),
+        )
+        self.width = width
+
+
+@pytest.mark.parametrize("cls", [Small, SmallAdapted])
+def test_a_subclass_may_have_a_constructor_of_its_own(iris, cls):
+    X, y = iris
+    fitted = cls(width=3).fit(X, y)
+    assert fitted.module_.layers[1].out_features == 3
+    assert "module__hidden_layer_sizes" not in fitted.get_params()
+    assert same(clone(fitted).fit(X, y), fitted, X)
+    with pytest.raises(ValueError, match="Invalid parameter 'module'"):
+        fitted.set_params(module__dropout=0.5)
+    before = fitted.n_iter_
+    fitted.warm_start = True
+    assert fitted.fit(X, y).n_iter_ == before + 2
+
+
+class StopsInEpoch2(Callback):
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 2:
+            raise OSError("disk")
+
+
+def test_what_a_subclass_sets_belongs_to_its_checkpoint(iris, tmp_path):
+    X, y = iris
+    stopped = Small(folder=tmp_path)
+    stopped.callbacks = [StopsInEpoch2()]
+    with pytest.raises(OSError, match="disk"):
+        stopped.fit(X, y)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()]
+    fresh, other = Small(), Small(folder=tmp_path)
+    fresh.lr = other.lr = 0.1
+    assert same(other.fit(X, y), fresh.fit(X, y), X)
