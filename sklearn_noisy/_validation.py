@@ -214,12 +214,13 @@ def readable(value: Any, name: str) -> Any:
     if hasattr(value, "detach"):
         tensor = value.detach().cpu()
         return (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()
-    try:
-        np.shape(value)
-    except ValueError as error:
-        raise ValueError(
-            f"{name} must be array-like; it holds entries of different lengths."
-        ) from error
+    if isinstance(value, (list, tuple)):
+        try:
+            np.shape(value)
+        except ValueError as error:
+            raise ValueError(
+                f"{name} must be array-like; it holds entries of different lengths."
+            ) from error
     return value
 
 

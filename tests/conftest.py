@@ -1,6 +1,7 @@
 """Data that several test modules use."""
 
 import os
+import sys
 
 # Before scipy is imported: without it scikit-learn skips a check.
 os.environ["SCIPY_ARRAY_API"] = "1"
@@ -21,6 +22,14 @@ torch.set_num_threads(1)
 def _seeded_torch():
     """Modules that a test builds itself have weights from the global generator."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _closed_figures():
+    """A test leaves no figures to the next one in the same process."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(scope="session")

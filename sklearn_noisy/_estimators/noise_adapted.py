@@ -525,7 +525,6 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         counts = counts and self.noise_init == "count"
         # The confident joint takes the place of an estimate from clean rows.
         counts = counts or (word == "estimate" and not has_clean)
-        waits = self.lr_schedule == "constant" and self.callbacks != "disable"
         return [
             *super()._conditions(data),
             (("alpha",), model == "top_down", "noise_model='top_down'"),
@@ -558,11 +557,6 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
                 ("gamma",),
                 weighs,
                 "noisy rows beside clean ones (is_clean) or outside ones",
-            ),
-            (
-                ("n_iter_no_change",),
-                waits or (word == "estimate" and has_clean),
-                "lr_schedule='constant', and callbacks that are not disabled",
             ),
         ]
 

@@ -314,8 +314,6 @@ class LabelIssuesDisplay:
             make_room(self.ax_)
 
     def _draw_table(self, ax, max_features):
-        from matplotlib.table import Table
-
         total = TABLE.total
         if ax is not None:
             ((width, _),) = sizes_of(get_axes(ax, 1))
@@ -334,6 +332,8 @@ class LabelIssuesDisplay:
         size = TABLE.size
         if ax is not None:
             size *= min(1.0, *(sizes_of(self.ax_)[0] / needed))
+        from matplotlib.table import Table  # get_axes says if matplotlib is missing
+
         self.ax_[0].set_axis_off()
         table = Table(self.ax_[0], bbox=[0, 0, 1, 1])
         table.auto_set_font_size(False)

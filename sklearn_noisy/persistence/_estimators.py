@@ -403,7 +403,8 @@ def _is_attribute(name, estimator):
     """Whether a file holds this attribute of an estimator: data that ``fit`` set."""
     is_fitted = name.endswith("_") and not name.startswith("_")
     # A method or property is not data.
-    return is_fitted and not hasattr(type(estimator), name)
+    of_class = inspect.getattr_static(type(estimator), name, None)
+    return is_fitted and not (callable(of_class) or isinstance(of_class, property))
 
 
 # Requests of metadata: set_fit_request and the like.

@@ -189,7 +189,7 @@ def test_the_matrix_goes_on_to_find_label_issues_and_clean_learning(blobs, fitte
         ({"estimator": LinearRegression()}, {}, TypeError, "must be a classifier"),
         ({"estimator": LinearSVC()}, {}, TypeError, "must have predict_proba"),
         ({"estimator": GaussianNB}, {}, TypeError, "must be a classifier"),
-        ({"n_bootstrap": -1}, {}, ValueError, "n_bootstrap == -1"),
+        ({"n_bootstrap": -1}, {}, ValueError, "n_bootstrap must be an integer >= 0"),
         ({"allowed": np.eye(2, dtype=bool)}, {}, ValueError, r"shape \(3, 3\)"),
         ({"cv": 1}, {}, ValueError, "cv must be at least 2"),
     ],

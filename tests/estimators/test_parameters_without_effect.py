@@ -73,14 +73,9 @@ WITHOUT_EFFECT = [
     (adapted(noise_init="identity", regularizer="trace", n_folds=2), {"n_folds"}),
     (adapted(gamma=0.5), {"gamma"}),
     (adapted(**TOP_DOWN, gamma=0.5, alpha=1.0, n_folds=2), {"gamma", "n_folds"}),
-    (adapted(n_iter_no_change=3), {"n_iter_no_change"}),
     (
         adapted(n_iter_no_change=3, validation_fraction=0.2, early_stopping=False),
         {"n_iter_no_change", "validation_fraction"},
-    ),
-    (
-        adapted(lr_schedule="constant", callbacks="disable", n_iter_no_change=3),
-        {"n_iter_no_change"},
     ),
     (robust(gamma=0.5, c=0.1), {"gamma", "c"}),
     (robust(loss="focal", gamma=0.5, c=0.1), {"c"}),
