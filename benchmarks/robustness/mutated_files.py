@@ -241,6 +241,8 @@ def is_own(error):
     frames = traceback.extract_tb(error.__traceback__)
     where = frames[-1].filename
     # Checks of parameters, our own or those of scikit-learn that we call.
+    if isinstance(error, AttributeError):
+        return "has no attribute 'partial_fit'" in str(error)  # its matrix is unknown
     return isinstance(error, (ValueError, TypeError, FloatingPointError)) and (
         "sklearn_noisy" in where or f"{os.sep}sklearn{os.sep}" in where
     )

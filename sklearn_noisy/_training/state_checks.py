@@ -92,7 +92,8 @@ def check_optimizer_state(optimizer: torch.optim.Optimizer, state: Any) -> None:
         weight, template = weights[index]
         if isinstance(optimizer, torch.optim.LBFGS):
             history_size = optimizer.param_groups[0]["history_size"]
-            _check_lbfgs_state(of_weight, n_entries, history_size)
+            example = torch.empty(n_entries, dtype=weight.dtype, device="meta")
+            _check_lbfgs_state(of_weight, example, history_size)
         elif template is None:
             _check_other_state(index, of_weight, weight, n_entries)
         else:
@@ -167,14 +168,18 @@ def _check_state_of(
             )
 
 
-def _check_lbfgs_state(state: Any, n_entries: int, history_size: int) -> None:
+def _check_lbfgs_state(state: Any, example: torch.Tensor, history_size: int) -> None:
     """Raise unless this is a state of LBFGS.
 
     It holds directions over all entries of all weights, in lists.
     """
 
     def is_flat(value: Any) -> bool:
-        return isinstance(value, torch.Tensor) and value.shape == (n_entries,)
+        expected = example.shape, example.dtype
+        return isinstance(value, torch.Tensor) and expected == (
+            value.shape,
+            value.dtype,
+        )
 
     def is_number(value: Any) -> bool:
         return type(value) in (int, float) or (
@@ -354,7 +359,17 @@ def check_size(
         raise ValueError(f"a row has {row_size} entries, but the file holds {n_held}")
 
 
+# Columns of a history that the training loop compares.
+NUMBERS = ("train_loss", "valid_loss", "valid_acc")
+
+
 def check_history(rows: Any) -> None:
     """Raise unless these can be the rows of a history."""
     if type(rows) is not list or not all(type(row) is dict for row in rows):
         raise ValueError("the history has other rows")
+    for row in rows:
+        numbers = [row[name] for name in NUMBERS if name in row]
+        if type(row.get("epoch")) is not int or not all(
+            type(number) in (int, float) for number in numbers
+        ):
+            raise ValueError("a row of the history has other columns")

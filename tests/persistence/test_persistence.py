@@ -1031,6 +1031,7 @@ def test_the_state_of_any_optimizer_is_its_own(iris, through, settings):
     [
         (lambda t: t[:3], "LBFGS has another prev_flat_grad"),
         (lambda t: t[None], "LBFGS has another prev_flat_grad"),
+        (lambda t: t.half(), "LBFGS has another prev_flat_grad"),
         (None, "LBFGS keeps other things"),
     ],
 )

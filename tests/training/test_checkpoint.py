@@ -472,6 +472,18 @@ def drop_done(document, tensors):
     document["state"]["dict"][:] = document["state"]["dict"][:1]
 
 
+def drop_the_epoch(document, tensors):
+    net = dict(dict(document["state"]["dict"])["net"]["dict"])
+    row = net["history"][0]["dict"]
+    row[:] = [[name, value] for name, value in row if name != "epoch"]
+
+
+def lose_a_number(document, tensors):
+    net = dict(dict(document["state"]["dict"])["net"]["dict"])
+    row = net["history"][0]["dict"]
+    row[:] = [[n, [1.0] if n == "train_loss" else v] for n, v in row]
+
+
 def name_a_class(document, tensors):
     document["state"]["dict"].append(["more", {"class": ["torch.optim", "SGD"]}])
 
@@ -487,6 +499,8 @@ def name_a_class(document, tensors):
         (grow(".cpu"), "RNG state"),
         (rename_state, "BestEpoch has no state 'on_epoch_end'"),
         (drop_done, "a training has other parts"),
+        (drop_the_epoch, "a row of the history has other columns"),
+        (lose_a_number, "a row of the history has other columns"),
         (name_a_class, "values of the kind 'class' are unknown"),
     ],
 )
