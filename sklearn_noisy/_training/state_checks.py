@@ -284,6 +284,12 @@ def check_net_state(net: Any, state: Any) -> None:
     for name, of_callback in state["callbacks"].items():
         if name in callbacks:
             check_callback_state(callbacks[name], of_callback)
+            kept = of_callback.get("state_") if name == "best_epoch" else None
+            if kept is not None:  # weights of the best epoch
+                for module, weights in zip(
+                    (net.module_, net.criterion_), kept, strict=True
+                ):
+                    check_weights(module, weights, "the best epoch")
 
 
 def check_training_state(net: Any, state: Any) -> None:
