@@ -14,8 +14,8 @@ from sklearn_noisy import (
 # Enough training for the checks on accuracy, and no more.
 CHEAP = {"lr": 0.02, "max_epochs": 30, "module__hidden_layer_sizes": (16,)}
 
-# Without a schedule, with one for either reason, with weights of the classes, and with
-# soft targets. Other losses differ in their formula only (tests/losses).
+# Those that differ in when they are active, and two more. The others differ in their
+# formula only (tests/losses).
 KINDS_OF_LOSSES = (
     "cross_entropy",
     "blurry",
