@@ -24,6 +24,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from _stored import stored
+
 CALLS = (
     *("RobustLossClassifier", "RobustLossClassifier, checkpoint"),
     *("NoiseAdaptedClassifier", "NoiseAdaptedClassifier, estimate"),
@@ -170,19 +172,6 @@ def run_case(name, number, duration):
     return {"call": name, "number": number, "moment": round(moment, 3), **result}
 
 
-def stored(path):
-    """``{(call, number): row}`` of a file of results."""
-    rows = {}
-    if path.exists():
-        for line in path.read_text().splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # the run was stopped while it wrote this line
-            rows[row["call"], row["number"]] = row
-    return rows
-
-
 def show(rows):
     print("| | signals | " + " | ".join(OUTCOMES) + " |")
     print("| --- |" + " ---: |" * (1 + len(OUTCOMES)))
@@ -217,7 +206,7 @@ def main():
         run_call(args.call, args.folder)
         return
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    rows = stored(args.output)
+    rows = stored(args.output, "call", "number")
     durations = {}
     cases = [] if args.show else range(args.signals)
     for case in cases:

@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
 import torch
 from _cases import CASES, EXCLUDED, REFUSED, Data
+from _stored import stored
 from _strange import FOLDER, forms_of, observe, strange
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -103,19 +104,6 @@ def run_block(name, block):
     return {"name": name, "block": block, **counts, "failures": [*failures.values()]}
 
 
-def stored(path):
-    """``{(name, block): row}`` of a file of results."""
-    rows = {}
-    if path.exists():
-        for line in path.read_text().splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # the run was stopped while it wrote this line
-            rows[row["name"], row["block"]] = row
-    return rows
-
-
 def plan(n_examples):
     """Blocks in turns, so that a stopped run has seen every name."""
     weights = {name: case[3] for name, case in CASES.items()}
@@ -165,7 +153,7 @@ def main():
     if missing := left_out():
         raise SystemExit(f"No case calls {', '.join(missing)}.")
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    rows = stored(args.output)
+    rows = stored(args.output, "name", "block")
     blocks = [] if args.show else plan(args.examples)
     for name, block in blocks:
         if (name, block) in rows:

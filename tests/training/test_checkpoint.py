@@ -392,11 +392,12 @@ def test_bad_folders_and_files(data, tmp_path):
 # The content of the files.
 
 
-def killed(clf, X, y, tmp_path, epoch=3):
+def killed(clf, X, y, tmp_path, epoch=3, callbacks=()):
     """Leave checkpoints of a fit behind, and return the estimator without a fault."""
     marker = tmp_path / "stop"
     clf = clone(clf).set_params(
-        callbacks=[Stop(str(marker), epoch=epoch)], checkpoint=tmp_path / "kept"
+        callbacks=[*callbacks, Stop(str(marker), epoch=epoch)],
+        checkpoint=tmp_path / "kept",
     )
     marker.touch()
     with pytest.raises(InterruptedError):
@@ -562,16 +563,9 @@ class Collecting(Callback):
 def test_a_callback_keeps_its_data(data, tmp_path):
     X, y = data
     clf = clone(ESTIMATORS["delayed"]).set_params(early_stopping=False)
-    marker = tmp_path / "stop"
-    clf.set_params(
-        callbacks=[("mine", Collecting()), Stop(str(marker), epoch=4)],
-        checkpoint=tmp_path / "kept",
-    )
-    marker.touch()
-    with pytest.raises(InterruptedError):
-        clf.fit(X, y)
-    marker.unlink()
-    mine = dict(clone(clf).fit(X, y).net_.callbacks_)["mine"]
+    callbacks = [("mine", Collecting())]
+    clf = killed(clf, X, y, tmp_path, epoch=4, callbacks=callbacks)
+    mine = dict(clf.fit(X, y).net_.callbacks_)["mine"]
     assert mine.seen_ == {1, 2, 3, 4, 5, 6, 7, 8}
     assert len(mine.weights_["last"]) == 8
     assert mine.lock_.acquire(blocking=False)
@@ -599,16 +593,9 @@ class Deciding(Collecting):
 def test_a_callback_decides_what_is_kept(data, tmp_path):
     X, y = data
     clf = clone(ESTIMATORS["delayed"])
-    marker = tmp_path / "stop"
-    clf.set_params(
-        callbacks=[("mine", Deciding(changes=True)), Stop(str(marker), epoch=4)],
-        checkpoint=tmp_path / "kept",
-    )
-    marker.touch()
-    with pytest.raises(InterruptedError):
-        clf.fit(X, y)
-    marker.unlink()
-    mine = dict(clone(clf).fit(X, y).net_.callbacks_)["mine"]
+    callbacks = [("mine", Deciding(changes=True))]
+    clf = killed(clf, X, y, tmp_path, epoch=4, callbacks=callbacks)
+    mine = dict(clf.fit(X, y).net_.callbacks_)["mine"]
     assert mine.seen_ == {0, 1, 2, 4, 5, 6, 7, 8}
 
 
