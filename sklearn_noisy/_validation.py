@@ -224,7 +224,9 @@ def readable(value: Any, name: str) -> Any:
     return value
 
 
-def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> FloatArray:
+def check_sample_weight(
+    sample_weight: ArrayLike | None, n_samples: int, name: str = "sample_weight"
+) -> FloatArray:
     """Weights as a float64 array of shape (n_samples,); None is all ones.
 
     Extremely large or small ones are multiplied by a common factor (`moderate`).
@@ -238,24 +240,24 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> Floa
     if sample_weight is None:
         return np.ones(n_samples)
     weight = check_array(
-        readable(sample_weight, "sample_weight"),
+        readable(sample_weight, name),
         ensure_2d=False,
         allow_nd=True,
         dtype=np.float64,
-        input_name="sample_weight",
+        input_name=name,
     )
     if weight.shape != (n_samples,):
         raise ValueError(
-            f"sample_weight must have shape ({n_samples},), one weight per row of "
+            f"{name} must have shape ({n_samples},), one weight per row of "
             f"X; got {weight.shape}."
         )
     if (weight < 0).any():
         row = int(np.flatnonzero(weight < 0)[0])
         raise ValueError(
-            f"sample_weight must not be negative; got {weight[row]:g} in row {row}."
+            f"{name} must not be negative; got {weight[row]:g} in row {row}."
         )
     if not weight.any():
-        raise ValueError("sample_weight must contain at least one non-zero number.")
+        raise ValueError(f"{name} must contain at least one non-zero number.")
     return moderate(weight)
 
 
@@ -373,6 +375,25 @@ def check_y_given(
     return codes
 
 
+def given_generator(
+    random_state: int | np.random.RandomState | None,
+) -> np.random.RandomState:
+    """The generator that `random_state` means.
+
+    Raises
+    ------
+    ValueError
+        If it is no seed.
+    """
+    try:
+        return check_random_state(random_state)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "random_state must be None, an integer from 0 to 4294967295 or a "
+            f"numpy.random.RandomState; got {brief(random_state)}."
+        ) from error
+
+
 def own_generator(
     random_state: int | np.random.RandomState | None,
 ) -> np.random.RandomState:
@@ -383,7 +404,7 @@ def own_generator(
     """
     if random_state is None:
         random_state = np.random.SeedSequence().generate_state(1)[0]
-    rng = check_random_state(random_state)
+    rng = given_generator(random_state)
     return np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
 
 
@@ -422,12 +443,15 @@ def label_codes(y: ArrayLike, classes: np.ndarray, name: str = "y") -> IntArray:
 def check_columns(X: Any) -> None:
     """Raise if a column of a DataFrame holds dates, times or durations.
 
-    Converted to numbers, a missing one would be -9.2e18.
+    Converted to numbers, a missing one would be -9.2e18. An array of NumPy's strings
+    of variable width is refused, too: scikit-learn fails on it without a clear message.
 
     Raises
     ------
     ValueError
     """
+    if getattr(getattr(X, "dtype", None), "kind", "") == "T":
+        raise ValueError(f"X must hold numbers; got dtype {X.dtype}.")
     if not hasattr(X, "columns") or not hasattr(X, "dtypes"):
         return
     for name, dtype in zip(X.columns, X.dtypes, strict=True):
@@ -440,6 +464,16 @@ def check_columns(X: Any) -> None:
                 f"X must hold numbers; column {name!r} is of dtype {dtype}. Convert "
                 "it, for instance to a number of days."
             )
+
+
+def fixed_width(y: Any) -> Any:
+    """NumPy's strings of variable width, which few functions take, as ordinary ones.
+
+    Anything else is returned as it is.
+    """
+    if getattr(getattr(y, "dtype", None), "kind", "") == "T":
+        return np.array(y.tolist(), dtype=str)
+    return y
 
 
 def check_no_missing(y: Any, name: str = "y") -> None:
@@ -484,9 +518,7 @@ def label_array(y: Any, name: str = "y", *, warn: bool = False) -> np.ndarray:
         Whether to warn of a single column.
     """
     check_no_missing(y, name)
-    labels = np.asarray(column_or_1d(readable(y, name), warn=warn))
-    if labels.dtype.kind == "T":  # NumPy's variable-width strings, which few take
-        labels = labels.astype(str)
+    labels = np.asarray(column_or_1d(fixed_width(readable(y, name)), warn=warn))
     if labels.dtype == object and len(labels) and not isinstance(labels[0], str):
         # Extension dtypes of pandas for integers and booleans may become objects.
         plain = np.array(labels.tolist())

@@ -2,7 +2,6 @@
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_noisy._splits import deal_by_class
@@ -11,6 +10,7 @@ from sklearn_noisy._validation import (
     check_integer,
     check_is_clean,
     check_same_order,
+    given_generator,
     label_array,
 )
 
@@ -117,7 +117,7 @@ class CleanRowsKFold(BaseCrossValidator):
             )
         order = np.arange(len(clean))
         if self.shuffle:
-            order = check_random_state(self.random_state).permutation(len(clean))
+            order = given_generator(self.random_state).permutation(len(clean))
         codes = np.zeros(len(clean), dtype=int)
         if y is not None:
             labels = label_array(y)

@@ -157,7 +157,7 @@ SIZES = re.compile(r"n_|max_|cv|_size|hidden|batch|epochs|delay|verbose|jobs|war
 
 def forms_of(name, value):
     """Names of the strange forms of an argument."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | torch.Tensor):
         return list(ARRAY_FORMS)
     if isinstance(value, str):
         return list(CHOICE_FORMS)
@@ -166,7 +166,15 @@ def forms_of(name, value):
 
 
 def strange(value, form):
-    """`value` in a strange form; as it was where the form does not apply to it."""
+    """`value` in a strange form; as it was where the form does not apply to it.
+
+    A tensor stays one.
+    """
+    if isinstance(value, torch.Tensor):
+        try:
+            return torch.as_tensor(strange(value.numpy(), form))
+        except Exception:  # torch has no such form
+            return value
     if not isinstance(value, np.ndarray):
         forms = CHOICE_FORMS if isinstance(value, str) else NUMBER_FORMS | HUGE_FORMS
         return forms[form]
@@ -230,7 +238,7 @@ def innermost(error):
     """``(package, place)`` of the frame that raised."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     parts = Path(frame.filename).parts
-    for package in ("sklearn_noisy", "sklearn", "skorch", "cleanlab", "cvxpy"):
+    for package in ("sklearn_noisy", "sklearn", "skorch", "cleanlab", "cvxpy", "torch"):
         if package in parts:
             inside = "/".join(parts[len(parts) - parts[::-1].index(package) :])
             return package, f"{package}/{inside}:{frame.lineno}"
@@ -252,10 +260,13 @@ def names_an_argument(message, names):
     return bool(words & set(names))
 
 
-def judge_error(error, names):
+def judge_error(error, names, *, takes_tensors=False):
     """None if the error is one that helps; else what is wrong with it."""
     if isinstance(error, TooSlowError):
         return f"no answer within {SECONDS} s"
+    of_torch = isinstance(error, RuntimeError | IndexError | TypeError)
+    if takes_tensors and (of_torch or innermost(error)[0] == "torch"):
+        return None  # modules refuse tensors in the words of torch
     if not isinstance(error, REFUSALS) or isinstance(error, BARE):
         return "type of the error"
     package, _ = innermost(error)
@@ -266,10 +277,11 @@ def judge_error(error, names):
     return None
 
 
-def observe(call, check, arguments, names):
+def observe(call, check, arguments, names, *, draws=False):
     """Run a call once; ``(outcome, failure or None)``.
 
-    Outcomes are ``"answered"``, ``"refused"`` and ``"failed"``.
+    Outcomes are ``"answered"``, ``"refused"`` and ``"failed"``. Only a call that
+    `draws` may move the global generators.
     """
     before, state = fingerprint(arguments), generators()
     failure = None
@@ -281,7 +293,10 @@ def observe(call, check, arguments, names):
                 result = call(**arguments)
         except (Exception, TooSlowError) as error:
             outcome = "refused"
-            if what := judge_error(error, names):
+            takes_tensors = any(
+                isinstance(value, torch.Tensor) for value in arguments.values()
+            )
+            if what := judge_error(error, names, takes_tensors=takes_tensors):
                 failure = {
                     "what": what,
                     "error": type(error).__name__,
@@ -306,7 +321,7 @@ def observe(call, check, arguments, names):
                 "message": str(warning.message)[:300],
                 "place": f"{Path(warning.filename).name}:{warning.lineno}",
             }
-    if generators() != state:
+    if generators() != state and not draws:
         failure = {"what": "global generator moved"}
     after = fingerprint(arguments)
     if changed := [name for name in before if before[name] != after.get(name)]:

@@ -25,7 +25,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
 import torch
-from _cases import CASES, EXCLUDED, REFUSED, Data
+from _cases import CASES, DRAWS, EXCLUDED, REFUSED, Data
 from _stored import stored
 from _strange import FOLDER, forms_of, observe, strange
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -63,7 +63,7 @@ def argument_names(name, valid):
     return names
 
 
-def run_block(name, block):
+def run_block(name, block, n_examples=BLOCK):
     """Counts and failures of one block of examples."""
     make, call, check, _ = CASES[name]
     counts, failures = Counter(), {}
@@ -72,7 +72,7 @@ def run_block(name, block):
 
     @seed(block)
     @settings(
-        max_examples=BLOCK, database=None, deadline=None, phases=[Phase.generate],
+        max_examples=n_examples, database=None, deadline=None, phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(st.data())
@@ -88,7 +88,9 @@ def run_block(name, block):
             )
             arguments[argument] = strange(valid[argument], forms[argument])
         torch.manual_seed(0)
-        outcome, failure = observe(call, check, arguments, argument_names(name, valid))
+        outcome, failure = observe(
+            call, check, arguments, argument_names(name, valid), draws=name in DRAWS
+        )
         counts[outcome] += 1
         if failure is not None:
             key = tuple(

@@ -40,6 +40,7 @@ from sklearn_noisy._validation import (
     check_y_given,
     class_weights,
     encode_labels,
+    fixed_width,
     label_array,
     own_generator,
     warn_without_effect,
@@ -468,6 +469,7 @@ def check_rows(estimator, X, labels, row_shape):
     if row_shape is not None and shape and (len(shape) > 2 or len(row_shape) > 1):
         # Images: scikit-learn compares the sizes of one axis alone.
         _check_shape(estimator, shape[1:], row_shape)
+    labels = [fixed_width(y) for y in labels]
     checked = validate_data(estimator, X, *labels, accept_sparse="csr", **options)
     X, *labels = checked if labels else [checked]
     # The order of the indices must not change what a fit depends on (checkpoints).

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import fetch_openml
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
 
-from sklearn_noisy._validation import check_choice, check_flag
+from sklearn_noisy._validation import check_choice, check_flag, given_generator
 
 # name → (name at OpenML, shape of an image, training rows)
 SOURCES = {
@@ -60,7 +60,7 @@ def fetch_images(name, *, data_folder=None, shuffle=True, random_state=0):
     else:
         data = _fetch(name)
     if shuffle:
-        rng = check_random_state(random_state)
+        rng = given_generator(random_state)
         for part in ("train", "test"):
             order = rng.permutation(len(data[f"y_{part}"]))
             for key in (f"X_{part}", f"y_{part}"):

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_noisy._splits import round_to_total
@@ -12,6 +11,7 @@ from sklearn_noisy._validation import (
     check_flag,
     check_integer,
     check_real,
+    given_generator,
     label_array,
     label_codes,
     readable,
@@ -89,7 +89,7 @@ def make_noise_matrix(
     elif kind == "asymmetric":
         wrong = _class_map_matrix(class_map, n_classes)
     else:
-        rng = check_random_state(random_state)
+        rng = given_generator(random_state)
         wrong = np.zeros((n_classes, n_classes))
         for i in range(n_classes):
             others = np.delete(np.arange(n_classes), i)
@@ -185,7 +185,7 @@ def corrupt_labels(
     found = np.unique(labels)
     classes = resolve_classes(found, classes=classes, matrix=noise_matrix)
     codes = label_codes(labels, classes)
-    rng = check_random_state(random_state)
+    rng = given_generator(random_state)
     if (noise_matrix is None) == (noise_rate is None):
         raise ValueError("Give either noise_matrix or noise_rate, and not both.")
     if (

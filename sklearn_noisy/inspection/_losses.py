@@ -257,7 +257,10 @@ def _named_losses(losses, n_classes):
     result = []
     for name, spec in named:
         spec, params = spec if _has_parameters(spec) else (spec, {})
-        loss = make_loss(spec, n_classes, **params)
+        try:
+            loss = make_loss(spec, n_classes, **params)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"losses must hold losses: {error}") from error
         result.append((_name(loss) if name is None else str(name), loss))
     return result
 

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from sklearn_noisy._validation import check_flag, check_real
+
 # Values that 16 random bits can have.
 LEVELS = 1 << 16
 
@@ -21,6 +23,11 @@ class Dropout(nn.Dropout):
     inplace : bool, default=False
         Whether to change the input in place, which uses ``torch.nn.Dropout``.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `p` is no number in [0, 1], or `inplace` no boolean.
+
     Examples
     --------
     >>> import torch
@@ -29,6 +36,11 @@ class Dropout(nn.Dropout):
     >>> sorted(set(dropout(torch.ones(100)).tolist()))
     [0.0, 4.0]
     """
+
+    def __init__(self, p: float = 0.5, inplace: bool = False):
+        p = check_real(p, "p", min_val=0, max_val=1)
+        check_flag(inplace, "inplace")
+        super().__init__(p, inplace)
 
     def forward(self, X: torch.Tensor) -> torch.Tensor:
         """The input with some units set to 0, in training."""

@@ -6,6 +6,7 @@ from itertools import chain
 import torch
 from torch import nn
 
+from sklearn_noisy._validation import check_integer, check_real
 from sklearn_noisy.nn._fast_dropout import Dropout
 
 
@@ -28,6 +29,11 @@ class MLP(nn.Module):
         Divisor of the inputs; a buffer of the module. The estimators set it to the
         root mean square of the training rows, so that pixels may range from 0 to
         255. Columns of different units still need scaling beforehand.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is no positive integer, or a number is out of its range.
     """
 
     input_scale: torch.Tensor
@@ -43,6 +49,20 @@ class MLP(nn.Module):
         input_dropout: float = 0.0,
         input_scale: float = 1.0,
     ):
+        n_features = check_integer(n_features, "n_features", min_val=1)
+        n_classes = check_integer(n_classes, "n_classes", min_val=1)
+        for name, p in (("dropout", dropout), ("input_dropout", input_dropout)):
+            check_real(p, name, min_val=0, max_val=1, include_boundaries="left")
+        check_real(input_scale, "input_scale", min_val=0, include_boundaries="neither")
+        try:
+            sizes = list(hidden_layer_sizes)
+        except TypeError as error:
+            raise TypeError(
+                "hidden_layer_sizes must be a sequence of integers; got "
+                f"{hidden_layer_sizes!r}."
+            ) from error
+        for position, size in enumerate(sizes):
+            check_integer(size, f"hidden_layer_sizes[{position}]", min_val=1)
         super().__init__()
         self.register_buffer(
             "input_scale", torch.tensor(float(input_scale), dtype=torch.float64)
@@ -51,7 +71,7 @@ class MLP(nn.Module):
         if input_dropout:
             layers.append(Dropout(input_dropout))
         width = n_features
-        for size in hidden_layer_sizes:
+        for size in sizes:
             layers += [nn.Linear(width, size), activation()]
             if dropout:
                 layers.append(Dropout(dropout))

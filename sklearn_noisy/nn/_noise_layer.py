@@ -143,6 +143,19 @@ class _LogMixture(torch.autograd.Function):
         return grad_matrix, (log_row + log_p - result).exp() * grad[:, None], None
 
 
+def _check_matrix(matrix: Any) -> None:
+    """Raise unless a matrix is a square tensor of finite floating-point numbers."""
+    if not isinstance(matrix, torch.Tensor) or not matrix.is_floating_point():
+        raise TypeError(
+            "matrix must be a tensor of floating-point numbers; got "
+            f"{getattr(matrix, 'dtype', type(matrix).__name__)}."
+        )
+    if matrix.ndim != 2 or len(matrix) != matrix.shape[1]:
+        raise ValueError(f"matrix must be square; got shape {tuple(matrix.shape)}.")
+    if not torch.isfinite(matrix).all():
+        raise ValueError("matrix must hold finite numbers; got NaN or infinity.")
+
+
 class _CodedCriterion(nn.Module):
     """A criterion whose targets are the codes of this module."""
 
@@ -177,6 +190,11 @@ class NoiseLayer(_CodedCriterion):
     outside : bool, default=True
         Whether there may be rows that belong to no class.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `matrix` is no square tensor of finite floating-point numbers.
+
     References
     ----------
     .. [1] S. Sukhbaatar, R. Fergus, "Learning from noisy labels with deep
@@ -193,6 +211,7 @@ class NoiseLayer(_CodedCriterion):
         outside: bool = True,
     ):
         super().__init__()
+        _check_matrix(matrix)
         self.learn = learn
         self.regularizer = regularizer
         self.decay = decay
@@ -311,6 +330,7 @@ class ConvertedLabels(_CodedCriterion):
 
     def __init__(self, matrix: torch.Tensor):
         super().__init__()
+        _check_matrix(matrix)
         self.n_classes = n_classes = matrix.shape[0]
         eye = torch.eye(n_classes, dtype=matrix.dtype)
         uniform = torch.full((1, n_classes), 1 / n_classes, dtype=matrix.dtype)

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 
 from sklearn_noisy._typing import FloatArray, IntArray
-from sklearn_noisy.noise._names import class_vector, in_sorted_order
+from sklearn_noisy.noise._inputs import class_masses, conditional_matrix, judged_rows
 
 TINY = np.finfo(np.float64).tiny
 
@@ -46,6 +46,12 @@ def noise_from_inverse(
     clean_prior : ndarray of shape (n_classes,)
         ``P(true i) = sum_j R[i, j] P(given j)``.
 
+    Raises
+    ------
+    ValueError
+        If a column of `R` is no distribution, or `noisy_prior` is negative, zero
+        everywhere or of another shape.
+
     Warns
     -----
     RuntimeWarning
@@ -56,9 +62,8 @@ def noise_from_inverse(
     .. [1] S. Sukhbaatar, R. Fergus, "Learning from noisy labels with deep
        neural networks", 2014.
     """
-    prior = class_vector(noisy_prior, R, "noisy_prior")
-    (R,) = in_sorted_order({"R": R})
-    Q, clean_prior = silent_noise_from_inverse(R, prior)
+    prior = class_masses(noisy_prior, R, "noisy_prior")
+    Q, clean_prior = silent_noise_from_inverse(conditional_matrix(R, "R"), prior)
     _warn_of_empty(clean_prior, "true")
     return Q, clean_prior
 
@@ -89,14 +94,19 @@ def inverse_from_noise(
     noisy_prior : ndarray of shape (n_classes,)
         ``P(given j) = sum_i Q[j, i] P(true i)``.
 
+    Raises
+    ------
+    ValueError
+        If a column of `Q` is no distribution, or `clean_prior` is negative, zero
+        everywhere or of another shape.
+
     Warns
     -----
     RuntimeWarning
         If a class has prior 0. Its column is that of a class without noise.
     """
-    prior = class_vector(clean_prior, Q, "clean_prior")
-    (Q,) = in_sorted_order({"Q": Q})
-    R, noisy_prior = _conditional((Q * prior).T)
+    prior = class_masses(clean_prior, Q, "clean_prior")
+    R, noisy_prior = _conditional((conditional_matrix(Q, "Q") * prior).T)
     _warn_of_empty(noisy_prior, "given")
     return R, noisy_prior
 
@@ -119,8 +129,14 @@ def probability_right(
     -------
     ndarray of shape (n_samples,)
         ``Q[j, j] p_j / sum_i Q[j, i] p_i``; 0 where the denominator is 0.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, `probabilities` are none, `given` holds other values
+        than positions of classes, or `Q` a value that is not finite.
     """
-    Q, probabilities = in_sorted_order({"Q": Q}, {"probabilities": probabilities})
+    probabilities, given, _, Q = judged_rows(probabilities, given, Q=Q)
     total = (probabilities * Q[given]).sum(axis=1)
     right = probabilities[np.arange(len(given)), given] * Q[given, given]
     return right / np.where(total > 0, total, 1.0)

@@ -14,8 +14,19 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
 from sklearn_noisy._typing import FloatArray, IntArray
-from sklearn_noisy._validation import check_flag, check_integer, check_real
+from sklearn_noisy._validation import (
+    check_flag,
+    check_integer,
+    check_real,
+    check_sample_weight,
+)
 from sklearn_noisy.noise._bayes import TINY, normalise_columns
+from sklearn_noisy.noise._inputs import (
+    class_positions,
+    judged_rows,
+    real_table,
+    square_matrices,
+)
 from sklearn_noisy.noise._names import in_sorted_order
 
 # The smallest probability of which a logarithm is taken.
@@ -69,8 +80,17 @@ def count_noise_matrix(
     ndarray of shape (n_classes, n_classes)
         ``Q[j, i] = P(given j | predicted i)``; the column of a class that is never
         predicted is that of a class without noise.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the lengths differ, `n_classes` is no positive integer, labels are no
+        positions of so many classes, or a weight is negative.
     """
-    check_integer(n_classes, "n_classes", min_val=1)
+    n_classes = check_integer(n_classes, "n_classes", min_val=1)
+    predicted = class_positions(predicted, "predicted", n_classes)
+    given = class_positions(given, "given", n_classes, len(predicted))
+    weight = check_sample_weight(weight, len(given), "weight")
     return normalise_columns(count_joint(given, predicted, n_classes, weight))
 
 
@@ -98,6 +118,12 @@ def certain_noise_matrix(
     ndarray of shape (n_classes, n_classes)
         The column of a class that is never predicted is that of a class without noise.
 
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, `probabilities` are none, `given` holds other values
+        than positions of classes, or a weight is negative.
+
     References
     ----------
     .. [1] T. Liu, D. Tao, "Classification with noisy labels by importance
@@ -105,10 +131,10 @@ def certain_noise_matrix(
     .. [2] W. James, C. Stein, "Estimation with quadratic loss", Proc. Fourth Berkeley
        Symposium 1961.
     """
-    (probabilities,) = in_sorted_order({}, {"probabilities": probabilities})
+    probabilities, given, weight, _ = judged_rows(probabilities, given, weight)
     n_classes = probabilities.shape[1]
     predicted = probabilities.argmax(axis=1)
-    of_all = count_noise_matrix(predicted, given, n_classes, weight)
+    of_all = normalise_columns(count_joint(given, predicted, n_classes, weight))
 
     order = np.lexsort((-probabilities.max(axis=1), predicted))
     cuts = np.searchsorted(predicted[order], np.arange(n_classes + 1))
@@ -117,8 +143,8 @@ def certain_noise_matrix(
     column = predicted[order]
     in_column = before[:-1] - before[cuts[:-1]][column]
     certain = order[in_column < CERTAIN_PART * total[column]]
-    of_certain = count_noise_matrix(
-        predicted[certain], given[certain], n_classes, weight[certain]
+    of_certain = normalise_columns(
+        count_joint(given[certain], predicted[certain], n_classes, weight[certain])
     )
 
     mass = np.bincount(predicted[certain], weight[certain], n_classes)
@@ -155,12 +181,17 @@ def confident_noise_matrix(
     -------
     ndarray of shape (n_classes, n_classes)
 
+    Raises
+    ------
+    ValueError
+        As :func:`certain_noise_matrix`.
+
     References
     ----------
     .. [1] C. Northcutt, L. Jiang, I. Chuang, "Confident learning: estimating
        uncertainty in dataset labels", JAIR 2021.
     """
-    (probabilities,) = in_sorted_order({}, {"probabilities": probabilities})
+    probabilities, given, weight, _ = judged_rows(probabilities, given, weight)
     n_classes = probabilities.shape[1]
     own = probabilities[np.arange(len(given)), given]
     total = np.bincount(given, weight, n_classes)
@@ -263,15 +294,25 @@ def likely_noise_matrix(
     Raises
     ------
     TypeError, ValueError
-        If `temperature` is no boolean, `max_iter` is no positive integer, or `tol` is
-        no non-negative number.
+        If the shapes do not fit, `given` holds other values than positions of
+        classes, a weight or an entry of `start` is negative, `temperature` is no
+        boolean, `max_iter` is no positive integer, or `tol` is no non-negative number.
     """
     check_flag(temperature, "temperature")
     check_integer(max_iter, "max_iter", min_val=1)
     check_real(tol, "tol", min_val=0)
     start, logits = in_sorted_order({"start": start}, {"logits": logits})
+    logits = real_table(logits, "logits")
     n_classes = logits.shape[1]
-    weight = np.ones(len(given)) if weight is None else weight
+    given = class_positions(given, "given", n_classes, len(logits))
+    weight = check_sample_weight(weight, len(logits), "weight")
+    (start,) = square_matrices(start=start)
+    if len(start) != n_classes or (start < 0).any() or not start.any(axis=0).all():
+        raise ValueError(
+            f"start must have shape {(n_classes, n_classes)}, for the columns of "
+            "logits, no negative entry and no column of zeros; got shape "
+            f"{start.shape} and entries from {start.min():.3g} on."
+        )
     blocks = GivenBlocks(logits, given, weight)
     few = blocks.every(max(1, len(given) // EM.factor_rows))
     Q = (1 - EM.start_smoothing) * start + EM.start_smoothing / n_classes

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_noisy._splits import deal_by_class
@@ -13,6 +13,7 @@ from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray
 from sklearn_noisy._validation import (
     check_integer,
     check_same_order,
+    given_generator,
     label_array,
     label_codes,
     warn_without_effect,
@@ -260,7 +261,7 @@ def estimate_noise_matrix(  # noqa: PLR0913
     )
     cv = check_integer(cv, "cv", min_val=2)
     n_bootstrap = check_integer(n_bootstrap, "n_bootstrap", min_val=0)
-    rng = check_random_state(random_state)
+    rng = given_generator(random_state)
     codes = {name: label_codes(y, classes, name) for name, y in labels.items()}
     y_clean, n_clean = codes["y_true_clean"], len(codes["y_true_clean"])
     predictions = Predictions(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_noisy._typing import ArrayLike, FloatArray
-from sklearn_noisy._validation import Condition, check_choice, check_real
+from sklearn_noisy._validation import Condition, check_choice, check_real, readable
 from sklearn_noisy.noise._bayes import normalise_columns
 from sklearn_noisy.noise._likelihood import SMALLEST
 from sklearn_noisy.noise.solvers import (
@@ -31,6 +31,7 @@ def check_penalties(l1_penalties: Any) -> FloatArray:
     TypeError, ValueError
         If they are no list of finite, non-negative numbers, or there are none.
     """
+    l1_penalties = readable(l1_penalties, "l1_penalties")
     if isinstance(l1_penalties, str) or np.ndim(l1_penalties) != 1:
         raise ValueError(
             "l1_penalties must be None or a list of numbers >= 0; got "

@@ -98,8 +98,11 @@ def save(estimator, path, *, omit=()):
             f"last step is one of them; got {estimator!r}."
         )
     check_is_fitted(estimator)
-    if isinstance(omit, str):
-        raise TypeError(f"omit must be a tuple of names, ({omit!r},); got {omit!r}.")
+    if not isinstance(omit, tuple | list | set) or not all(
+        isinstance(name, str) for name in omit
+    ):
+        example = f", ({omit!r},)" if isinstance(omit, str) else ""
+        raise TypeError(f"omit must be a tuple of names{example}; got {omit!r}.")
     encoder = StateEncoder(tuple(omit))
     if type(estimator) is Pipeline:
         payload = {"pipeline": encode_pipeline(estimator, encoder)}
@@ -251,8 +254,9 @@ def _check_given(left_out, given, path):
     for name in given:
         if name not in left_out:
             raise TypeError(
-                f"load got {name}, but the file was saved with its own. Use set_params "
-                "afterwards to change a parameter."
+                f"load got {name}, which is none of the parameters that were left out "
+                f"of the file (omit): {[*left_out]}. Use set_params afterwards to "
+                "change a parameter."
             )
 
 

@@ -13,6 +13,7 @@ from sklearn_noisy import (
 
 # Enough training for the checks on accuracy, and no more.
 CHEAP = {"lr": 0.02, "max_epochs": 30, "module__hidden_layer_sizes": (16,)}
+ADAPTED = {**CHEAP, "max_epochs": 20, "n_folds": 2}
 
 # Those that differ in when they are active, and two more. The others differ in their
 # formula only (tests/losses).
@@ -40,12 +41,12 @@ pytestmark = [
         *(RobustLossClassifier(loss=loss, **CHEAP) for loss in KINDS_OF_LOSSES),
         NoiseMatrixEstimator(LogisticRegression()),
         NoiseMatrixEstimator(RobustLossClassifier(loss="cross_entropy", **CHEAP)),
-        NoiseAdaptedClassifier(**CHEAP),
-        NoiseAdaptedClassifier(regularizer="trace", **CHEAP),
-        NoiseAdaptedClassifier(noise_matrix="estimate", **CHEAP),
-        NoiseAdaptedClassifier(noise_model="top_down", **CHEAP),
+        NoiseAdaptedClassifier(**ADAPTED),
+        NoiseAdaptedClassifier(regularizer="trace", **ADAPTED),
+        NoiseAdaptedClassifier(noise_matrix="estimate", **ADAPTED),
+        NoiseAdaptedClassifier(noise_model="top_down", **ADAPTED),
         NoiseAdaptedClassifier(
-            noise_model="backward", noise_matrix="estimate", **CHEAP
+            noise_model="backward", noise_matrix="estimate", **ADAPTED
         ),
     ]
 )

@@ -60,6 +60,7 @@ def test_certain_rows_hold_fewer_mistakes(drawn):
     predicted = np.where(rng.rand(len(y)) < 0.5, y, rng.randint(K, size=len(y)))
     p = np.full(p.shape, 0.01) + 0.5 * np.eye(K)[predicted]
     p += 0.4 * rng.rand(len(y), 1) * np.eye(K)[predicted]
+    p /= p.sum(axis=1, keepdims=True)
     found, counted = (
         certain_noise_matrix(p, given, weight),
         count_noise_matrix(predicted, given, K, weight),

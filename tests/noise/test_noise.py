@@ -169,7 +169,7 @@ def test_inverse_of_a_singular_confusion_is_still_a_distribution():
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("penalty", PENALTIES)
-@pytest.mark.parametrize("n_classes", [2, 5, 17, 50])
+@pytest.mark.parametrize("n_classes", [2, 5, 17])
 def test_solvers_agree(n_classes, penalty, masked):
     C, D, _ = problem(n_classes, seed=n_classes)
     rng = np.random.RandomState(1)
@@ -329,8 +329,8 @@ def test_estimate_from_predictions(method, hard):
 
 def test_shrinkage_helps_when_clean_rows_are_few():
     errors = {0: [], "auto": []}
-    for seed in range(5):
-        p, y, given, clean, Q = simulated(40, 20_000, "random", seed)
+    for seed in range(3):
+        p, y, given, clean, Q = simulated(40, 10_000, "random", seed)
         for shrinkage, found in errors.items():
             estimate = estimate_noise_matrix(
                 y[clean],

@@ -516,7 +516,7 @@ def test_another_module(iris, path, module, reason):
 
 def test_what_is_not_missing_is_not_taken(iris, path):
     save(robust().fit(*iris), path)
-    with pytest.raises(TypeError, match="load got module, but the file was saved with"):
+    with pytest.raises(TypeError, match="load got module, which is none of the"):
         load(path, module=Net)
     with pytest.raises(TypeError, match=r"load got lr.*set_params afterwards"):
         load(path, lr=0.1)

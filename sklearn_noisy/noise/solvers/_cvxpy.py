@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_noisy._typing import BoolArray, FloatArray
-from sklearn_noisy.noise._names import in_sorted_order
+from sklearn_noisy.noise._inputs import confusion_pair
 from sklearn_noisy.noise.solvers._problem import Problem, Solution
 
 
@@ -45,16 +45,15 @@ def solve_cvxpy(
     Raises
     ------
     ValueError
-        If no R fulfils the constraints, or `l1_penalty` or `penalty` is out of its
-        range.
+        If no R fulfils the constraints, `l1_penalty` or `penalty` is out of its
+        range, or the solver fails; if a matrix is not square, has another shape than
+        the first, or is not finite.
     TypeError
         If `constraints` returns something else than cvxpy constraints.
     """
     import cvxpy as cp  # slow to import, and needed here only
 
-    C_clean, C_noisy, allowed = in_sorted_order(
-        {"C_clean": C_clean, "C_noisy": C_noisy, "allowed": allowed}
-    )
+    C_clean, C_noisy, allowed, _ = confusion_pair(C_clean, C_noisy, allowed)
     problem = Problem(C_clean, C_noisy, l1_penalty, penalty, allowed)
     R = cp.Variable(C_clean.shape, nonneg=True)
     rules = [cp.sum(R, axis=0) == 1] if problem.on_simplex else []
@@ -75,7 +74,13 @@ def solve_cvxpy(
     program = cp.Problem(
         cp.Minimize(fit + l1_penalty * cp.sum(cp.multiply(problem.W, cp.abs(R)))), rules
     )
-    program.solve(solver=cvxpy_solver)
+    try:
+        program.solve(solver=cvxpy_solver)
+    except cp.SolverError as error:
+        raise ValueError(
+            f"cvxpy_solver={cvxpy_solver!r} found no solution for "
+            f"l1_penalty={l1_penalty:.3g} and these C_clean and C_noisy: {error}"
+        ) from error
     if R.value is None:
         raise ValueError(
             f"constraints and allowed leave no noise matrix: cvxpy says "

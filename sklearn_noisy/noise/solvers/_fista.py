@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from sklearn_noisy._threads import Turn
 from sklearn_noisy._typing import BoolArray, FloatArray
 from sklearn_noisy._validation import check_integer, check_real
-from sklearn_noisy.noise._names import in_sorted_order
+from sklearn_noisy.noise._inputs import confusion_pair
 from sklearn_noisy.noise.solvers._problem import Problem, Solution
 
 
@@ -81,7 +81,8 @@ def solve_fista(
     Raises
     ------
     TypeError, ValueError
-        If `l1_penalty`, `penalty`, `tol` or `max_iter` is out of its range.
+        If `l1_penalty`, `penalty`, `tol` or `max_iter` is out of its range, or if a
+        matrix is not square, has another shape than the first, or is not finite.
 
     Warns
     -----
@@ -90,9 +91,7 @@ def solve_fista(
     """
     check_real(tol, "tol", min_val=0)
     check_integer(max_iter, "max_iter", min_val=1)
-    C_clean, C_noisy, allowed, start = in_sorted_order(
-        {"C_clean": C_clean, "C_noisy": C_noisy, "allowed": allowed, "start": start}
-    )
+    C_clean, C_noisy, allowed, start = confusion_pair(C_clean, C_noisy, allowed, start)
     problem = Problem(C_clean, C_noisy, l1_penalty, penalty, allowed)
     smallest = SCHEDULE.smallest_objective * float((C_noisy**2).sum())
     X = problem.project(np.eye(len(C_clean)) if start is None else start.T)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklearn_noisy._typing import FloatArray
-from sklearn_noisy.noise._names import in_sorted_order
+from sklearn_noisy.noise._inputs import confusion_pair
 from sklearn_noisy.noise.solvers._simplex import project_columns
 
 
@@ -20,7 +20,12 @@ def solve_inverse(C_clean: FloatArray, C_noisy: FloatArray) -> FloatArray:
     Returns
     -------
     ndarray of shape (n_classes, n_classes)
+
+    Raises
+    ------
+    ValueError
+        If a matrix is not square, they differ in shape, or an entry is not finite.
     """
-    C_clean, C_noisy = in_sorted_order({"C_clean": C_clean, "C_noisy": C_noisy})
+    C_clean, C_noisy, _, _ = confusion_pair(C_clean, C_noisy)
     R: np.ndarray = np.linalg.lstsq(C_clean, C_noisy, rcond=None)[0]
     return project_columns(R)

@@ -3,7 +3,11 @@
 import numpy as np
 
 from sklearn_noisy._typing import BoolArray, FloatArray
+from sklearn_noisy.noise._inputs import allowed_entries, real_table
 from sklearn_noisy.noise._names import in_sorted_order
+
+# Size of an entry from which on differences of 1 lose digits.
+LARGE = 1e6
 
 
 def project_rows(V: FloatArray, allowed: BoolArray | None = None) -> FloatArray:
@@ -53,6 +57,12 @@ def project_columns(V: FloatArray, allowed: BoolArray | None = None) -> FloatArr
     -------
     ndarray of shape (n, m)
 
+    Raises
+    ------
+    ValueError
+        If an entry of `V` is no finite number, or `allowed` is no boolean array of its
+        shape with at least one True in each column.
+
     Examples
     --------
     >>> import numpy as np
@@ -62,4 +72,13 @@ def project_columns(V: FloatArray, allowed: BoolArray | None = None) -> FloatArr
            [0.3, 0. ]])
     """
     V, allowed = in_sorted_order({"V": V, "allowed": allowed})
+    V = real_table(V, "V").astype(np.float64, copy=False)
+    if allowed is not None:
+        allowed = allowed_entries(allowed, V.shape)
+    largest = np.where(True if allowed is None else allowed, V, -np.inf).max(axis=0)
+    if (abs(largest) > LARGE).any():
+        # The projection of v is that of v - c. Entries more than 1 below the largest
+        # become 0.
+        with np.errstate(over="ignore"):
+            V = np.clip(V - largest, -2, 0)
     return project_rows(V.T, None if allowed is None else allowed.T).T
