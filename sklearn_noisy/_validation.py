@@ -516,6 +516,12 @@ def label_array(y: Any, name: str = "y", *, warn: bool = False) -> np.ndarray:
         Name in an error message.
     warn : bool, default=False
         Whether to warn of a single column.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is missing, they are no vector, or labels of different types cannot be
+        sorted.
     """
     check_no_missing(y, name)
     labels = np.asarray(column_or_1d(fixed_width(readable(y, name)), warn=warn))
@@ -523,6 +529,15 @@ def label_array(y: Any, name: str = "y", *, warn: bool = False) -> np.ndarray:
         # Extension dtypes of pandas for integers and booleans may become objects.
         plain = np.array(labels.tolist())
         labels = plain if plain.dtype.kind in "biu" else labels
+    if labels.dtype == object:
+        try:
+            sorted({*labels.tolist()})
+        except TypeError as error:
+            kinds = sorted({type(label).__name__ for label in labels.tolist()})
+            raise TypeError(
+                f"{name} must hold labels that can be sorted, of one type; got "
+                f"{', '.join(kinds)}."
+            ) from error
     return labels
 
 

@@ -320,28 +320,27 @@ def in_child(numbers, kind, contents, expected):
     return found
 
 
+def with_files(number, kind, contents, folder, expected):
+    """`case`, with all files of a checkpoint in the folder."""
+    if kind == "checkpoint":
+        for path in folder.iterdir():
+            path.unlink()
+        for name, content in contents.items():
+            (folder / name).write_bytes(content)
+    return case(number, kind, contents, folder, expected)
+
+
 def run_cases(numbers, kind, contents, folder, expected, writer):
     warnings.simplefilter("ignore")
     for number in numbers:
-        if kind == "checkpoint":
-            for path in folder.iterdir():
-                path.unlink()
-            for name, content in contents.items():
-                (folder / name).write_bytes(content)
         signal.alarm(TIMEOUT)
-        outcome = case(number, kind, contents, folder, expected)
+        outcome = with_files(number, kind, contents, folder, expected)
         signal.alarm(0)
         os.write(writer, json.dumps([number, *outcome]).encode() + b"\n")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=21_000)
-    parser.add_argument("--case", type=int, default=None, help="repeat one")
-    parser.add_argument("--part", default="0/1", help="of chunks: 0/2 and 1/2")
-    parser.add_argument("--results", default="benchmarks/results/mutated_files.jsonl")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+def subjects():
+    """Contents of files by kind and name, and what the models in them predict."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         folder = Path(folder)
@@ -359,7 +358,18 @@ def main():
             unfinished(kept).fit(X, Y)
         del os.environ["STOP"]
         checkpoints = {p.name: p.read_bytes() for p in kept.glob("*.safetensors")}
-    by_kind = {"bytes": contents, "model": contents, "checkpoint": checkpoints}
+    return {"bytes": contents, "model": contents, "checkpoint": checkpoints}, expected
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=21_000)
+    parser.add_argument("--case", type=int, default=None, help="repeat one")
+    parser.add_argument("--part", default="0/1", help="of chunks: 0/2 and 1/2")
+    parser.add_argument("--results", default="benchmarks/results/mutated_files.jsonl")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    by_kind, expected = subjects()
     if args.case is not None:
         kind = KINDS[args.case // CHUNK % len(KINDS)]
         print(in_child([args.case], kind, by_kind[kind], expected))

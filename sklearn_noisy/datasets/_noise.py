@@ -181,6 +181,8 @@ def corrupt_labels(
     check_flag(exact, "exact")
     check_flag(return_mask, "return_mask")
     labels = label_array(y)
+    if not len(labels):
+        raise ValueError("y must hold at least one label; got none.")
     check_classification_targets(labels)
     found = np.unique(labels)
     classes = resolve_classes(found, classes=classes, matrix=noise_matrix)

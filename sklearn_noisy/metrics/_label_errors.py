@@ -3,6 +3,8 @@
 import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 
+from sklearn_noisy._validation import readable
+
 
 def label_error_report(is_error_true, is_error_found):
     """Precision, recall and counts of found label errors.
@@ -71,7 +73,7 @@ def label_error_report(is_error_true, is_error_found):
 
 
 def _mask(values, name):
-    mask = np.asarray(values)
+    mask = np.asarray(readable(values, name))
     if mask.ndim != 1 or mask.dtype != bool or not len(mask):
         raise ValueError(
             f"{name} must be a boolean mask of shape (n_samples,); got shape "

@@ -257,7 +257,7 @@ def _log_loss_of_columns(
 
 def _check_labels(y, name, sample_weight):
     """Labels as a vector, and weights that sum to 1."""
-    labels = label_array(y, warn=True)
+    labels = label_array(y, name, warn=True)
     if not len(labels):
         raise ValueError(f"{name} must hold at least one label.")
     check_classification_targets(labels)
@@ -274,9 +274,10 @@ def _check_matrix(noise_matrix, labels, found, y_proba=None):
     else:
         occurring = np.unique(np.concatenate(found))
         classes = resolve_classes(occurring, matrix=noise_matrix, probabilities=y_proba)
-        if np.ndim(noise_matrix) == 2 and len(classes) != len(noise_matrix):
+        shape = np.shape(noise_matrix)
+        if len(shape) == 2 and len(classes) != shape[0]:
             raise ValueError(
-                f"noise_matrix is for {len(noise_matrix)} classes, but the rows hold "
+                f"noise_matrix is for {shape[0]} classes, but the rows hold "
                 f"{len(classes)}: {classes.tolist()}. Pass all classes as labels."
             )
     return class_matrix(noise_matrix, classes), classes

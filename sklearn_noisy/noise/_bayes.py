@@ -62,7 +62,7 @@ def noise_from_inverse(
     .. [1] S. Sukhbaatar, R. Fergus, "Learning from noisy labels with deep
        neural networks", 2014.
     """
-    prior = class_masses(noisy_prior, R, "noisy_prior")
+    prior = class_masses(noisy_prior, "noisy_prior", R, "R")
     Q, clean_prior = silent_noise_from_inverse(conditional_matrix(R, "R"), prior)
     _warn_of_empty(clean_prior, "true")
     return Q, clean_prior
@@ -105,7 +105,7 @@ def inverse_from_noise(
     RuntimeWarning
         If a class has prior 0. Its column is that of a class without noise.
     """
-    prior = class_masses(clean_prior, Q, "clean_prior")
+    prior = class_masses(clean_prior, "clean_prior", Q, "Q")
     R, noisy_prior = _conditional((conditional_matrix(Q, "Q") * prior).T)
     _warn_of_empty(noisy_prior, "given")
     return R, noisy_prior

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray
-from sklearn_noisy._validation import brief, check_real, readable
+from sklearn_noisy._validation import brief, check_integer, check_real, readable
 from sklearn_noisy.noise._names import (
     columns_in_class_order,
     in_class_order,
@@ -52,7 +52,8 @@ def check_noise_matrix(
     ------
     ValueError
         If it is not square, not for `n_classes`, has a negative, NaN or infinite
-        entry, or a column whose sum differs from 1 by more than 1e-6.
+        entry, or a column whose sum differs from 1 by more than 1e-6; if `n_classes`
+        is no positive integer.
 
     Warns
     -----
@@ -66,6 +67,8 @@ def check_noise_matrix(
     array([[0.9, 0.2],
            [0.1, 0.8]])
     """
+    if n_classes is not None:
+        n_classes = check_integer(n_classes, "n_classes", min_val=1)
     if max_condition is not None:
         check_real(max_condition, "max_condition", min_val=1)
     noise_matrix = readable(noise_matrix, name)
@@ -75,7 +78,7 @@ def check_noise_matrix(
     if len(shape) != 2 or shape[0] != shape[1]:
         raise ValueError(f"{name} must be square; got shape {shape}.")
     (noise_matrix,) = in_sorted_order({name: noise_matrix})
-    if n_classes not in (None, shape[0]):
+    if n_classes is not None and n_classes != shape[0]:
         raise ValueError(
             f"{name} must have shape {(n_classes, n_classes)} for {n_classes} classes; "
             f"got {shape}. If the labels lack a class, give a DataFrame with the "

@@ -147,16 +147,17 @@ def allowed_entries(allowed: Any, shape: Any) -> BoolArray:
     return array
 
 
-def class_masses(values: Any, matrix: Any, name: str) -> FloatArray:
+def class_masses(values: Any, name: str, matrix: Any, matrix_name: str) -> FloatArray:
     """A non-negative number for each class of a matrix, in sorted order.
 
     Parameters
     ----------
     values : array-like or Series of shape (n_classes,)
         A Series has the classes as its index, in any order.
-    matrix : array-like or DataFrame of shape (n_classes, n_classes)
     name : str
         Its name in messages.
+    matrix : array-like or DataFrame of shape (n_classes, n_classes)
+    matrix_name : str
 
     Raises
     ------
@@ -164,7 +165,7 @@ def class_masses(values: Any, matrix: Any, name: str) -> FloatArray:
         If it has another shape, an entry is negative or not finite, or all are zero.
     """
     shape = np.shape(readable(values, name))
-    wanted = np.shape(matrix)[:1]
+    wanted = np.shape(readable(matrix, matrix_name))[:1]
     if shape != wanted:
         raise ValueError(
             f"{name} must have shape {wanted}, one probability for each class; got "

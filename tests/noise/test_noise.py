@@ -12,10 +12,15 @@ from sklearn.exceptions import ConvergenceWarning
 import sklearn_noisy
 from sklearn_noisy.datasets import corrupt_labels, make_noise_matrix
 from sklearn_noisy.noise import (
+    certain_noise_matrix,
     check_noise_matrix,
+    confident_noise_matrix,
+    count_noise_matrix,
     estimate_noise_matrix,
     inverse_from_noise,
+    likely_noise_matrix,
     noise_from_inverse,
+    probability_right,
     project_columns,
     solve_cvxpy,
     solve_fista,
@@ -430,3 +435,55 @@ def test_bad_arguments(change, error, message):
     }
     with pytest.raises(error, match=message):
         estimate_noise_matrix(**arguments)
+
+
+P = [[0.7, 0.3], [0.2, 0.8], [0.6, 0.4]]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: certain_noise_matrix(P, [0, 1, 2], None), "given must hold positions"),
+        (
+            lambda: confident_noise_matrix(P, [0, 1], None),
+            "given must have shape",
+        ),
+        (lambda: probability_right(P, [0, 1, 0], np.eye(3)), "Q must have shape"),
+        (lambda: probability_right([[1, 1]], [0], np.eye(2)), "rows that sum to 1"),
+        (lambda: likely_noise_matrix(P, [0, 1, 0], np.zeros((2, 2))), "start must"),
+        (lambda: count_noise_matrix([0, 1], [0, 1], 2, [1, -1]), "weight must not be"),
+        (lambda: noise_from_inverse(np.eye(2), [0, 0]), "noisy_prior must be non-neg"),
+        (lambda: inverse_from_noise(np.ones((2, 2)), [1, 1]), "Q must have columns"),
+        (
+            lambda: solve_inverse(np.eye(2), np.eye(3)),
+            "C_noisy must have shape",
+        ),
+        (lambda: solve_fista(np.zeros((2, 2)), np.eye(2)), "C_clean must have columns"),
+        (
+            lambda: solve_cvxpy(np.eye(2), np.eye(2), allowed=np.zeros((2, 2), bool)),
+            "allowed must have at least one True in each column; column 0",
+        ),
+        (lambda: project_columns([[np.inf], [0]]), "V contains infinity"),
+    ],
+)
+def test_arguments_that_do_not_fit(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_lists_are_arrays():
+    given, weight = [0, 1, 1], [1, 2, 1]
+    for function in (certain_noise_matrix, confident_noise_matrix):
+        expected = function(np.array(P), np.array(given), np.array(weight, float))
+        np.testing.assert_array_equal(function(P, given, weight), expected)
+    expected = probability_right(np.array(P), np.array(given), np.eye(2))
+    found = probability_right(P, given, [[1, 0], [0, 1]])
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_projection_of_huge_entries():
+    V = np.array([[1e308, -1e308, 0.3], [1e308, 1e308, 0.7]])
+    np.testing.assert_array_equal(project_columns(V), [[0.5, 0, 0.3], [0.5, 1, 0.7]])
+    allowed = np.array([[True, True, False], [False, True, True]])
+    found = project_columns((V / 1e308).astype(np.float32), allowed)
+    np.testing.assert_array_equal(found, [[1, 0, 0], [0, 1, 1]])
