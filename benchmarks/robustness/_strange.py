@@ -199,10 +199,16 @@ def generators():
 
 def fingerprint(values):
     """Hashes of the content of the arguments."""
+
+    def content(value):
+        if isinstance(value, torch.Tensor):
+            return value.detach().numpy()
+        if isinstance(value, np.ma.MaskedArray):  # joblib cannot hash these
+            return np.asarray(value.data), np.asarray(value.mask)
+        return value
+
     return {
-        name: joblib.hash(
-            value.detach().numpy() if isinstance(value, torch.Tensor) else value
-        )
+        name: joblib.hash(content(value))
         for name, value in values.items()
         if isinstance(
             value,
