@@ -18,8 +18,9 @@ def make_splits(cv: int | Iterable | Any, X: Any, labels: np.ndarray) -> Splits:
 
     Raises
     ------
-    ValueError
-        If an integer is out of its range, or the splitter needs groups.
+    TypeError, ValueError
+        If `cv` is none of these, an integer is out of its range, or the splitter needs
+        groups.
     """
     if isinstance(cv, Integral) and not isinstance(cv, bool):
         if not 2 <= int(cv) <= len(labels):
@@ -28,6 +29,10 @@ def make_splits(cv: int | Iterable | Any, X: Any, labels: np.ndarray) -> Splits:
                 f"{len(labels)}; got {cv}."
             )
         return stratified_folds(labels, int(cv))
+    if isinstance(cv, str | bytes):
+        raise TypeError(
+            f"cv must be an integer, a splitter or an iterable of splits; got {cv!r}."
+        )
     splitter = check_cv(cv, labels, classifier=True)
     if get_routing_for_object(splitter).split.requests.get("groups") is True:
         raise ValueError(

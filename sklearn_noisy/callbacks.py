@@ -3,12 +3,14 @@
 from sklearn.utils import check_array, check_consistent_length
 from skorch.callbacks import Callback
 
+from sklearn_noisy._labels import (
+    label_array,
+    label_codes,
+)
 from sklearn_noisy._rows.rows import Rows
 from sklearn_noisy._validation import (
     check_columns,
     check_same_order,
-    label_array,
-    label_codes,
 )
 
 __all__ = ["EpochAccuracy"]

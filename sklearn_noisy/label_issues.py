@@ -11,6 +11,11 @@ from sklearn_noisy._estimators.cross_fitting import (
     fit_arguments,
     out_of_fold_probabilities,
 )
+from sklearn_noisy._labels import (
+    encode_labels,
+    label_array,
+    label_codes,
+)
 from sklearn_noisy._splits import round_by_evidence
 from sklearn_noisy._threads import WARNING_FILTERS
 from sklearn_noisy._validation import (
@@ -18,9 +23,6 @@ from sklearn_noisy._validation import (
     check_is_clean,
     check_same_order,
     check_verbose,
-    encode_labels,
-    label_array,
-    label_codes,
 )
 from sklearn_noisy.noise import probability_right
 from sklearn_noisy.noise._checks import (

@@ -1,9 +1,14 @@
 """Splitters that take clean rows into account."""
 
+from collections.abc import Sized
+
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_noisy._labels import (
+    label_array,
+)
 from sklearn_noisy._splits import deal_by_class
 from sklearn_noisy._validation import (
     check_flag,
@@ -11,7 +16,6 @@ from sklearn_noisy._validation import (
     check_is_clean,
     check_same_order,
     given_generator,
-    label_array,
 )
 
 __all__ = ["CleanRowsKFold"]
@@ -137,6 +141,10 @@ class CleanRowsKFold(BaseCrossValidator):
 def _n_rows(*arguments):
     """Number of rows of the first argument that is given."""
     for argument in arguments:
-        if argument is not None:
-            return argument.shape[0] if hasattr(argument, "shape") else len(argument)
+        if argument is None:
+            continue
+        shape = getattr(argument, "shape", None)
+        if shape == () or not isinstance(argument, Sized):
+            raise TypeError(f"X, y and is_clean must hold rows; got {argument!r}.")
+        return len(argument) if shape is None else shape[0]
     return 0

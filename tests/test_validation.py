@@ -14,14 +14,16 @@ from sklearn_noisy import (
     RobustLossClassifier,
     find_label_issues,
 )
+from sklearn_noisy._labels import (
+    check_partial_fit_classes,
+    encode_labels,
+    label_codes,
+)
 from sklearn_noisy._validation import (
     check_choice,
     check_flag,
     check_integer,
-    check_partial_fit_classes,
     check_real,
-    encode_labels,
-    label_codes,
 )
 from sklearn_noisy.datasets import corrupt_labels, fetch_images, make_noise_matrix
 from sklearn_noisy.inspection import LossDisplay
@@ -545,3 +547,55 @@ RAGGED = [[0, 1], 1, 0, [1]]
 def test_entries_of_different_lengths_name_the_argument(call, name):
     with pytest.raises(ValueError, match=f"{name}.* entries of different lengths"):
         call()
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, lambda X: pd.DataFrame(X).to_numpy()])
+def test_columns_of_one_name_and_strings_are_refused(make, iris):
+    X, y = iris
+    frame = make(X)
+    if isinstance(frame, pd.DataFrame):
+        frame.columns = ["a", "b", "a", "c"]
+        message = "2 of them have the name 'a'"
+    else:
+        frame = frame.astype(str).astype(np.dtypes.StringDType())
+        message = "X must hold numbers; got dtype StringDType"
+    for estimator in (RobustLossClassifier(), NoiseMatrixEstimator()):
+        with pytest.raises(ValueError, match=message):
+            estimator.fit(frame, y)
+
+
+def test_labels_as_strings_of_variable_width(iris):
+    X, y = iris
+    names = np.array(["a", "b", "c"])[y]
+    wide = names.astype(np.dtypes.StringDType())
+    clf = RobustLossClassifier(loss="cross_entropy", max_epochs=1, random_state=0)
+    expected = clf.fit(X, names).predict(X)
+    np.testing.assert_array_equal(clf.fit(X, wide).predict(X), expected)
+    np.testing.assert_array_equal(
+        corrupt_labels(wide, noise_rate=0.2, random_state=0),
+        corrupt_labels(names, noise_rate=0.2, random_state=0),
+    )
+
+
+@pytest.mark.parametrize("seed", [2**63, -1, "seven", 0.5])
+def test_a_seed_that_is_none(seed, iris):
+    X, y = iris
+    for call in (
+        lambda: RobustLossClassifier(random_state=seed).fit(X, y),
+        lambda: corrupt_labels(y, noise_rate=0.2, random_state=seed),
+        lambda: make_noise_matrix(3, 0.2, "random", random_state=seed),
+        lambda: next(
+            CleanRowsKFold(2, shuffle=True, random_state=seed).split(
+                X, y, is_clean=np.ones(len(y), bool)
+            )
+        ),
+    ):
+        with pytest.raises(ValueError, match="random_state must be None, an integer"):
+            call()
+
+
+def test_labels_of_different_types():
+    with pytest.raises(
+        TypeError, match="y must hold labels .* of one type; got int, s"
+    ):
+        corrupt_labels(np.array([1, "a", 2], dtype=object), noise_rate=0.2)

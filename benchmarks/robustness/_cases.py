@@ -336,7 +336,7 @@ def issues_table(data):
 
 def folds(X, y, is_clean, n_splits, shuffle):
     splitter = CleanRowsKFold(
-        n_splits, shuffle=shuffle, random_state=0 if shuffle else None
+        n_splits, shuffle=shuffle, random_state=0 if shuffle is True else None
     )
     return list(splitter.split(X, y, is_clean=is_clean))
 

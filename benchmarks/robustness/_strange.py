@@ -152,6 +152,7 @@ CHOICES = ["", "nonsense", "AUTO", b"both", 0, 1.5, None, True, [], ("both",), {
 NUMBER_FORMS = {repr(value): value for value in NUMBERS}
 HUGE_FORMS = {repr(value): value for value in HUGE}
 CHOICE_FORMS = {repr(value): value for value in CHOICES}
+NUMPY_WARNS = re.compile(r" encountered in |^Mean of empty|^Degrees of freedom")
 SIZES = re.compile(r"n_|max_|cv|_size|hidden|batch|epochs|delay|verbose|jobs|warm_up")
 
 
@@ -203,6 +204,8 @@ def fingerprint(values):
     def content(value):
         if isinstance(value, torch.Tensor):
             return value.detach().numpy()
+        if isinstance(value, pd.Series | pd.DataFrame):  # these hold caches
+            return value.index.tolist(), value.to_numpy(dtype=object).tolist()
         if isinstance(value, np.ma.MaskedArray):  # joblib cannot hash these
             return np.asarray(value.data), np.asarray(value.mask)
         return value
@@ -321,12 +324,15 @@ def observe(call, check, arguments, names, *, draws=False):
     for warning in caught:
         # NumPy's, raised by a line of the package.
         ours = "sklearn_noisy" in Path(warning.filename).parts
-        if failure is None and ours and warning.category is RuntimeWarning:
+        bare = NUMPY_WARNS.search(str(warning.message))
+        if failure is None and ours and bare:
             failure = {
                 "what": "bare warning",
                 "message": str(warning.message)[:300],
                 "place": f"{Path(warning.filename).name}:{warning.lineno}",
             }
+    # None is NumPy's global generator, as in scikit-learn.
+    draws = draws or arguments.get("random_state", 0) is None
     if generators() != state and not draws:
         failure = {"what": "global generator moved"}
     after = fingerprint(arguments)

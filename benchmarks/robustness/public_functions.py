@@ -56,7 +56,8 @@ def left_out():
 
 def argument_names(name, valid):
     """Words of which an error is to contain one."""
-    names = {*valid, "sample", "samples", "labels", "label", "classes", "rows"}
+    names = {*valid, *(part for argument in valid for part in argument.split("__"))}
+    names |= {"sample", "samples", "labels", "label", "classes", "rows"}
     for estimator in ("RobustLossClassifier", "NoiseAdaptedClassifier"):
         if name.startswith(estimator):
             names |= {*getattr(sklearn_noisy, estimator)().get_params()}

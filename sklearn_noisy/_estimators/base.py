@@ -24,6 +24,15 @@ from skorch.helper import SliceDataset
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from sklearn_noisy._estimators.parameters import SkorchParamsMixin
+from sklearn_noisy._labels import (
+    check_no_missing,
+    check_partial_fit_classes,
+    check_y_given,
+    class_weights,
+    encode_labels,
+    fixed_width,
+    label_array,
+)
 from sklearn_noisy._rows.rows import FitData, Rows, TrainingData, check_range
 from sklearn_noisy._training.callbacks import BestEpoch
 from sklearn_noisy._training.checkpoint import checkpointed
@@ -33,15 +42,8 @@ from sklearn_noisy._training.trainer import NetSpec, Trainer, resolve_device
 from sklearn_noisy._validation import (
     check_columns,
     check_is_clean,
-    check_no_missing,
-    check_partial_fit_classes,
     check_same_order,
     check_sample_weight,
-    check_y_given,
-    class_weights,
-    encode_labels,
-    fixed_width,
-    label_array,
     own_generator,
     warn_without_effect,
 )
@@ -502,6 +504,8 @@ def refuse_unindexable(X):
             "X must be an array or a data set, not a DataLoader. Give its dataset as "
             "X; iterator_train=torch.utils.data.DataLoader loads it with workers."
         )
+    if isinstance(X, range):
+        raise TypeError(f"X must hold rows of numbers; got {X!r}.")
     if isinstance(X, Mapping):
         raise TypeError(
             "X must be one array, DataFrame, sparse matrix or data set; got a "

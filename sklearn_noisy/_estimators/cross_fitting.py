@@ -17,9 +17,15 @@ from sklearn_noisy._estimators.base import (
     interrupts_raised,
     refuse_unindexable,
 )
+from sklearn_noisy._labels import (
+    label_codes,
+)
 from sklearn_noisy._rows.rows import Rows
 from sklearn_noisy._splits import make_splits
-from sklearn_noisy._validation import check_columns, check_sample_weight, label_codes
+from sklearn_noisy._validation import (
+    check_columns,
+    check_sample_weight,
+)
 
 
 def weight_params(estimator, weight):

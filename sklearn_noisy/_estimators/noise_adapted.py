@@ -12,11 +12,16 @@ from skorch.callbacks import LRScheduler
 from sklearn_noisy._estimators.base import READ_BY_EVERY_CALL, BaseNoisyLabelClassifier
 from sklearn_noisy._estimators.noise_matrix import NoiseMatrixEstimator
 from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
+from sklearn_noisy._labels import (
+    encode_labels,
+)
 from sklearn_noisy._matrix_sources.learned import LEARNING
 from sklearn_noisy._matrix_sources.plan import is_fixed, make_criterion, make_plan
 from sklearn_noisy._training.callbacks import BestEpoch, OneCycle, is_worse
 from sklearn_noisy._training.generators import SEED_LIMIT, seeded_torch
-from sklearn_noisy._validation import encode_labels, without_effect
+from sklearn_noisy._validation import (
+    without_effect,
+)
 from sklearn_noisy.exceptions import NoiseModelWarning
 from sklearn_noisy.nn import NoiseLayer, floating_dtype
 from sklearn_noisy.nn._noise_layer import encode_targets

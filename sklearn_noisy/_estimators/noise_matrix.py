@@ -21,6 +21,11 @@ from sklearn_noisy._estimators.cross_fitting import (
     weight_params,
 )
 from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
+from sklearn_noisy._labels import (
+    check_y_given,
+    encode_labels,
+    label_array,
+)
 from sklearn_noisy._splits import make_splits
 from sklearn_noisy._validation import (
     check_choice,
@@ -29,9 +34,6 @@ from sklearn_noisy._validation import (
     check_same_order,
     check_sample_weight,
     check_verbose,
-    check_y_given,
-    encode_labels,
-    label_array,
     own_generator,
     warn_without_effect,
 )

@@ -5,6 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_noisy._labels import (
+    label_array,
+    label_codes,
+)
 from sklearn_noisy._splits import round_to_total
 from sklearn_noisy._validation import (
     check_choice,
@@ -12,8 +16,6 @@ from sklearn_noisy._validation import (
     check_integer,
     check_real,
     given_generator,
-    label_array,
-    label_codes,
     readable,
 )
 from sklearn_noisy.noise._checks import class_matrix
@@ -199,6 +201,11 @@ def corrupt_labels(
             "as noise_rate=..."
         )
     if noise_matrix is None:
+        if len(classes) < 2:
+            raise ValueError(
+                f"y must hold at least two classes; got {classes.tolist()}. Pass all "
+                "classes as classes=."
+            )
         if kind == "asymmetric":
             raise ValueError(
                 "kind='asymmetric' needs a class_map: pass "

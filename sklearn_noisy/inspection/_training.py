@@ -9,12 +9,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_noisy._estimators.noise_adapted import NoiseAdaptedClassifier
 from sklearn_noisy._estimators.robust_loss import RobustLossClassifier
-from sklearn_noisy._validation import (
-    check_real,
-    check_same_order,
+from sklearn_noisy._labels import (
     class_weights,
     label_array,
     label_codes,
+)
+from sklearn_noisy._validation import (
+    check_real,
+    check_same_order,
 )
 from sklearn_noisy.inspection._arguments import find_estimator
 from sklearn_noisy.inspection._style import (

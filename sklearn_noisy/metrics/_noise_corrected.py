@@ -11,13 +11,16 @@ from sklearn.metrics import make_scorer
 from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_noisy._labels import (
+    all_labels,
+    label_array,
+    label_codes,
+)
 from sklearn_noisy._validation import (
     check_choice,
     check_flag,
     check_same_order,
     check_sample_weight,
-    label_array,
-    label_codes,
 )
 from sklearn_noisy.noise._checks import (
     check_noise_matrix,
@@ -90,7 +93,9 @@ def noise_corrected_accuracy_score(
     check_consistent_length(y_given, y_pred)
     y_pred, _ = _check_labels(y_pred, "y_pred", None)
     y_given, weight = _check_labels(y_given, "y_given", sample_weight)
-    Q, classes = _check_matrix(noise_matrix, labels, [y_given, y_pred])
+    Q, classes = _check_matrix(
+        noise_matrix, labels, {"y_given": y_given, "y_pred": y_pred}
+    )
     if is_singular(Q):
         raise ValueError(
             "noise_matrix is singular: the given labels do not determine the accuracy "
@@ -159,7 +164,7 @@ def noise_corrected_log_loss(
     """
     check_same_order(y_given=y_given, y_proba=y_proba, sample_weight=sample_weight)
     y_given, weight = _check_labels(y_given, "y_given", sample_weight)
-    Q, classes = _check_matrix(noise_matrix, labels, [y_given], y_proba)
+    Q, classes = _check_matrix(noise_matrix, labels, {"y_given": y_given}, y_proba)
     probabilities = class_probabilities(y_proba, len(y_given), classes, "y_proba")
     given = label_codes(y_given, classes, "y_given")
     likelihood = (Q[given] * probabilities).sum(axis=1)
@@ -271,8 +276,10 @@ def _check_matrix(noise_matrix, labels, found, y_proba=None):
         classes = label_array(labels, "labels")
         if len(np.unique(classes)) != len(classes):
             raise ValueError(f"labels must differ; got {classes.tolist()}.")
+        if not len(classes):
+            raise ValueError("labels must hold the classes; got none.")
     else:
-        occurring = np.unique(np.concatenate(found))
+        occurring = all_labels(found)
         classes = resolve_classes(occurring, matrix=noise_matrix, probabilities=y_proba)
         shape = np.shape(noise_matrix)
         if len(shape) == 2 and len(classes) != shape[0]:

@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
+from sklearn_noisy._labels import (
+    label_array,
+)
 from sklearn_noisy._typing import ArrayLike, BoolArray, FloatArray, IntArray
-from sklearn_noisy._validation import brief, check_sample_weight, label_array, readable
+from sklearn_noisy._validation import (
+    brief,
+    check_sample_weight,
+    readable,
+)
 from sklearn_noisy.noise._checks import check_probabilities
 from sklearn_noisy.noise._names import class_vector, in_sorted_order
 

@@ -159,7 +159,7 @@ def certain_noise_matrix(
     chance = variance / np.maximum(n_certain, TINY)
     difference = of_certain - of_all
     distance = np.maximum((difference**2).sum(axis=0), TINY)
-    return of_all + np.maximum(1 - chance / distance, 0) * difference
+    return of_all + (1 - np.minimum(chance, distance) / distance) * difference
 
 
 def confident_noise_matrix(

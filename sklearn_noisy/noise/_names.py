@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_noisy._labels import (
+    label_array,
+)
 from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray
-from sklearn_noisy._validation import label_array
 
 
 def is_frame(table: Any) -> bool:
@@ -158,7 +160,8 @@ def class_vector(vector: Any, matrix: Any, name: str) -> FloatArray:
     array = np.asarray(vector, dtype=np.float64)
     if not hasattr(vector, "iloc") or _is_numbered(labels := vector.index.tolist()):
         return array
-    wanted = matrix.index.tolist() if hasattr(matrix, "index") else labels
+    has_names = is_frame(matrix) and hasattr(matrix, "index")
+    wanted = matrix.index.tolist() if has_names else labels
     positions = _positions(labels, _sorted(wanted))
     if positions is None:
         raise ValueError(

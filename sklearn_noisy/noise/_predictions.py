@@ -8,14 +8,18 @@ import numpy as np
 from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_noisy._labels import (
+    all_labels,
+    label_array,
+    label_codes,
+)
 from sklearn_noisy._splits import deal_by_class
 from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray
 from sklearn_noisy._validation import (
     check_integer,
     check_same_order,
     given_generator,
-    label_array,
-    label_codes,
+    readable,
     warn_without_effect,
 )
 from sklearn_noisy.noise._checks import class_probabilities
@@ -238,9 +242,11 @@ def estimate_noise_matrix(  # noqa: PLR0913
     check_same_order(y_noisy=y_noisy, pred_noisy=pred_noisy)
     check_consistent_length(y_true_clean, pred_clean, y_given_clean)
     check_consistent_length(y_noisy, pred_noisy)
-    hard = [np.asarray(p) for p in (pred_clean, pred_noisy) if np.ndim(p) == 1]
+    predicted = {"pred_clean": pred_clean, "pred_noisy": pred_noisy}
+    predicted = {name: readable(pred, name) for name, pred in predicted.items()}
+    hard = {n: label_array(p, n) for n, p in predicted.items() if np.ndim(p) == 1}
     classes = resolve_classes(
-        np.unique(np.concatenate([*labels.values(), *hard])),
+        all_labels({**labels, **hard}),
         classes=classes,
         matrix=allowed,
         probabilities=pred_clean,

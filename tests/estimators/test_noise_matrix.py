@@ -143,9 +143,9 @@ def test_weights_reach_the_classifier_and_the_confusions(blobs):
 
 def test_default_classifier_frames_and_folds_at_the_same_time(blobs):
     X, _, y_mixed, _, is_clean = blobs
-    frame = pd.DataFrame(X, columns=["a", "b", "c"]).iloc[:1500]
+    frame = pd.DataFrame(X, columns=["a", "b", "c"]).iloc[:800]
     estimator = NoiseMatrixEstimator(cv=2, n_jobs=2, random_state=0)
-    estimator.fit(frame, y_mixed[:1500], is_clean=is_clean[:1500])
+    estimator.fit(frame, y_mixed[:800], is_clean=is_clean[:800])
     assert list(estimator.feature_names_in_) == ["a", "b", "c"]
     assert error(estimator) < 0.5
 

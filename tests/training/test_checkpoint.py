@@ -241,6 +241,7 @@ def fit_in_process(marker, folder):
         early_stopping=True,
         callbacks=[Stop(str(marker), epoch=6, how="kill")],
         checkpoint=folder,
+        module__hidden_layer_sizes=(16,),
         random_state=0,
     )
     return clf.fit(X[:600], y[:600]).predict_proba(X)
