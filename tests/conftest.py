@@ -8,6 +8,7 @@ os.environ["SCIPY_ARRAY_API"] = "1"
 
 import numpy as np
 import pytest
+import scipy
 import torch
 from sklearn.datasets import load_digits, load_iris
 
@@ -16,6 +17,12 @@ from sklearn_noisy.datasets import corrupt_labels
 # Two cores: more threads only get in each other's way, and sums in another
 # order would be other sums.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def dispatches():
+    """For `array_api_dispatch`: True where this SciPy can; older ones refuse it."""
+    return tuple(map(int, scipy.__version__.split(".")[:2])) >= (1, 14)
 
 
 @pytest.fixture(autouse=True)

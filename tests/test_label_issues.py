@@ -582,11 +582,11 @@ def test_our_table_goes_into_clean_learning(noisy_digits):
 
 
 @pytest.mark.parametrize("filter_by", ["both", "confident_learning"])
-def test_the_dispatch_of_the_array_api_changes_nothing(filter_by):
+def test_the_dispatch_of_the_array_api_changes_nothing(filter_by, dispatches):
     rng = np.random.RandomState(0)
     P, y = rng.dirichlet(np.ones(3), 60), rng.randint(3, size=60)
     settings = {"pred_probs": P, "filter_by": filter_by}
     expected = find_label_issues(None, None, y, **settings)
-    with config_context(array_api_dispatch=True):
+    with config_context(array_api_dispatch=dispatches):
         found = find_label_issues(None, None, y, **settings)
     assert found.equals(expected)

@@ -56,6 +56,9 @@ def make_call(name, folder):
     robust = sklearn_noisy.RobustLossClassifier(
         max_epochs=40, early_stopping=True, **shared
     )
+    # The first fit of a process imports torch's compiler for some seconds, which the
+    # signals are not meant for.
+    sklearn_noisy.RobustLossClassifier(max_epochs=1).fit(X[:100], y[:100])
     adapted = sklearn_noisy.NoiseAdaptedClassifier(max_epochs=8, n_folds=3, **shared)
 
     def issues(backend):

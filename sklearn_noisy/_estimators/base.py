@@ -506,7 +506,7 @@ def refuse_unindexable(X):
         )
     if isinstance(X, range):
         raise TypeError(f"X must hold rows of numbers; got {X!r}.")
-    if isinstance(X, Mapping):
+    if isinstance(X, Mapping) and not sparse.issparse(X):  # SciPy 1.13 has dictionaries
         raise TypeError(
             "X must be one array, DataFrame, sparse matrix or data set; got a "
             f"{type(X).__name__} with the keys {list(X)[:5]}. A dict of columns "

@@ -13,7 +13,7 @@ from sklearn_noisy import (
 
 # Enough training for the checks on accuracy, and no more.
 CHEAP = {"lr": 0.02, "max_epochs": 30, "module__hidden_layer_sizes": (16,)}
-ADAPTED = {**CHEAP, "max_epochs": 20, "n_folds": 2}
+ADAPTED = {**CHEAP, "max_epochs": 20}
 
 # Those that differ in when they are active, and two more. The others differ in their
 # formula only (tests/losses).

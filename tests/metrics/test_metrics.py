@@ -310,7 +310,7 @@ def test_log_loss_scorer_of_two_classes_and_of_classes_in_another_order(iris):
     assert scores == pytest.approx([scores[0]] * 3)
 
 
-def test_the_dispatch_of_the_array_api_changes_nothing(predictions):
+def test_the_dispatch_of_the_array_api_changes_nothing(predictions, dispatches):
     y, y_pred = predictions
     p = np.random.RandomState(0).dirichlet(np.ones(3), size=len(y))
     weight = np.linspace(0, 1, len(y)).tolist()
@@ -325,5 +325,5 @@ def test_the_dispatch_of_the_array_api_changes_nothing(predictions):
         )
 
     expected = scores()
-    with sklearn.config_context(array_api_dispatch=True):
+    with sklearn.config_context(array_api_dispatch=dispatches):
         assert scores() == expected
