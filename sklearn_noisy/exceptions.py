@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 __all__ = [
     "CheckpointWarning",
     "DeviceNotAvailableError",
+    "EmulatedPrecisionWarning",
     "IneffectiveParameterWarning",
     "InvalidFileError",
     "LossWarmUpWarning",
@@ -42,6 +43,10 @@ class UnknownParameterError(TypeError):
 
 class CheckpointWarning(UserWarning):
     """A checkpoint could not be removed after the fit that wrote it."""
+
+
+class EmulatedPrecisionWarning(UserWarning):
+    """The device has no instructions for this precision, which makes it very slow."""
 
 
 class IneffectiveParameterWarning(UserWarning):

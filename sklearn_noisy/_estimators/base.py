@@ -38,7 +38,12 @@ from sklearn_noisy._training.callbacks import BestEpoch
 from sklearn_noisy._training.checkpoint import checkpointed
 from sklearn_noisy._training.settings import check_monitored, check_settings
 from sklearn_noisy._training.surroundings import own_torch_modes
-from sklearn_noisy._training.trainer import NetSpec, Trainer, resolve_device
+from sklearn_noisy._training.trainer import (
+    NetSpec,
+    Trainer,
+    resolve_device,
+    warn_if_emulated,
+)
 from sklearn_noisy._validation import (
     check_columns,
     check_is_clean,
@@ -200,7 +205,7 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             device = resolve_device(self.device)
             spec = self._net_spec(data.rows, data.classes, n_rows, device)
             callbacks = check_settings(spec.settings, spec.optimizer, spec.callbacks)
-            self._warn_without_effect(data, goes_on=goes_on, partial=partial)
+            self._warn_of_parameters(data, spec, goes_on=goes_on, partial=partial)
             holds_out = self.early_stopping and not partial
             if self.early_stopping == "auto":
                 holds_out = len(data.y) >= AUTO.min_rows and not partial
@@ -297,8 +302,10 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
             ),
         ]
 
-    def _warn_without_effect(self, data, *, goes_on, partial):
-        """Warn of parameters without an effect, once for a net that continues."""
+    def _warn_of_parameters(self, data, spec, *, goes_on, partial):
+        """Warn of emulation and of parameters without an effect, once for a net."""
+        if spec.autocast and not goes_on:
+            warn_if_emulated(spec.device)
         if goes_on and partial:
             return
         values = self.get_params(deep=False)

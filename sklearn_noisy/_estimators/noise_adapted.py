@@ -454,6 +454,8 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
             If ``"estimate"`` has no clean row to estimate from; if `noise_model` is
             ``"backward"``; if a matrix that was estimated or learned is not dominated
             by its diagonal; if no row has the label `outside_label`.
+        EmulatedPrecisionWarning
+            If `precision` is ``"bfloat16"`` and the device has no instructions for it.
         IneffectiveParameterWarning
             If parameters differ from their defaults that have no effect with the
             values of the others or, as `gamma`, with these rows.

@@ -72,7 +72,8 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         Floating-point type in which the net computes. ``"auto"``: on a CPU, the
         default network computes in float64 if `X` is float64, else in float32. In
         all other cases, the network keeps its own type. `X` is cast to the type of
-        the network. ``"bfloat16"`` keeps float32 weights (autocast).
+        the network. ``"bfloat16"`` keeps float32 weights (autocast). A device
+        without instructions for bfloat16 emulates them, which is very slow.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out validation rows. Training then stops when their
         accuracy and loss no longer improve, and the weights of the epoch with the
@@ -250,6 +251,8 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         -----
         LossWarmUpWarning
             If the robust loss starts too early, or never.
+        EmulatedPrecisionWarning
+            If `precision` is ``"bfloat16"`` and the device has no instructions for it.
         IneffectiveParameterWarning
             If parameters differ from their defaults that have no effect with the
             values of the others.

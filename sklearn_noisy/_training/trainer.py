@@ -6,6 +6,7 @@ trains them.
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,7 +36,11 @@ from sklearn_noisy._training.settings import (
     with_batches,
 )
 from sklearn_noisy._validation import brief
-from sklearn_noisy.exceptions import DeviceNotAvailableError, ModuleOutputError
+from sklearn_noisy.exceptions import (
+    DeviceNotAvailableError,
+    EmulatedPrecisionWarning,
+    ModuleOutputError,
+)
 from sklearn_noisy.nn import floating_dtype
 
 # Rows on which a module is tried before it trains.
@@ -84,6 +89,36 @@ def resolve_device(device: str | torch.device) -> torch.device:
             f"{backend.device_count()} {resolved.type} devices here (counted from 0)."
         )
     return resolved
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether a device has instructions for bfloat16, as torch says.
+
+    On a CPU these are the kernels of oneDNN. A build of torch without oneDNN has none.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return True  # torch does not say
+    query = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return query is not None and bool(query())
+
+
+def warn_if_emulated(device: torch.device) -> None:
+    """Warn if bfloat16 is emulated on a device.
+
+    Warns
+    -----
+    EmulatedPrecisionWarning
+    """
+    if not computes_bfloat16(device):
+        warnings.warn(
+            f"precision='bfloat16' is emulated on this {device.type} device, which has "
+            "no instructions for it: training can take tens of times as long. Use "
+            "precision='float32'.",
+            EmulatedPrecisionWarning,
+            stacklevel=5,
+        )
 
 
 @dataclass(frozen=True)

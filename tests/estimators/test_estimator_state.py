@@ -25,8 +25,10 @@ from sklearn_noisy import (
     NoiseMatrixEstimator,
     RobustLossClassifier,
 )
+from sklearn_noisy._training.trainer import computes_bfloat16
 from sklearn_noisy.exceptions import (
     DeviceNotAvailableError,
+    EmulatedPrecisionWarning,
     ModuleOutputError,
     TrainingDivergedError,
     UnknownParameterError,
@@ -675,3 +677,17 @@ def test_what_a_subclass_sets_belongs_to_its_checkpoint(iris, tmp_path):
     fresh, other = Small(), Small(folder=tmp_path)
     fresh.lr = other.lr = 0.1
     assert same(other.fit(X, y), fresh.fit(X, y), X)
+
+
+def test_bfloat16_that_is_emulated_warns(iris):
+    """Whether it does depends on the processor, which torch knows."""
+    clf = RobustLossClassifier(
+        loss="cross_entropy", max_epochs=1, precision="bfloat16", random_state=0
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        clf.fit(*iris)
+        clf.set_params(precision="float32").fit(*iris)
+    told = [w for w in caught if w.category is EmulatedPrecisionWarning]
+    assert len(told) == (not computes_bfloat16(torch.device("cpu")))
+    assert all(w.filename == __file__ for w in told)
