@@ -337,7 +337,8 @@ class BaseNoisyLabelClassifier(SkorchParamsMixin, ClassifierMixin, BaseEstimator
         return NetSpec(
             module=MLP if self.module is None else self.module,
             module_params=params,
-            scales_inputs=self.module is None and "input_scale" not in params,
+            scales_inputs=self.module is None
+            and not {"input_scale", "input_center"} & {*params},
             row_shape=rows.source.row_shape,
             labels=classes,
             n_rows=n_rows,

@@ -24,8 +24,8 @@ from sklearn_noisy._rows.rows import (
     LabelledRows,
     TrainingData,
     check_range,
-    root_mean_square,
 )
+from sklearn_noisy._rows.scales import input_scaling
 from sklearn_noisy._training.generators import seeded_torch
 from sklearn_noisy._training.net import NoisyLabelNet, State, Training
 from sklearn_noisy._training.settings import (
@@ -131,7 +131,7 @@ class NetSpec:
     module_params : dict
         Arguments of `module`, except ``n_features`` and ``n_classes``.
     scales_inputs : bool
-        Whether ``input_scale`` is the root mean square of the rows of the fit.
+        Whether ``input_scale`` and ``input_center`` follow the rows of the fit.
     row_shape : tuple of int
     labels : ndarray of shape (n_classes,)
         What the encoded labels stand for.
@@ -192,7 +192,7 @@ def make_net(spec: NetSpec, data: LabelledRows) -> NoisyLabelNet:
     criterion = spec.criterion()
     params = dict(spec.module_params)
     if spec.scales_inputs:
-        params["input_scale"] = _input_scale(data, spec.dtype or torch.float32)
+        params |= _input_scaling(data, spec.dtype or torch.float32)
     rebuild = partial(
         _rebuilt,
         spec.module,
@@ -237,23 +237,25 @@ def make_net(spec: NetSpec, data: LabelledRows) -> NoisyLabelNet:
     return net
 
 
-def _input_scale(data: LabelledRows, dtype: torch.dtype) -> float:
-    """Root mean square of the rows, a divisor in the type of the network.
+def _input_scaling(data: LabelledRows, dtype: torch.dtype) -> dict[str, Any]:
+    """Parameters of the default network: center and scale of the inputs.
 
     Raises
     ------
     ValueError
-        If it is too large or too small for that type.
+        If the scale is too large or too small for the type of the network.
     """
     check_range(data.rows, dtype)
-    scale = root_mean_square(data)
+    center, scale = input_scaling(data)
+    if isinstance(scale, torch.Tensor):
+        return {"input_center": center, "input_scale": scale}
     if scale < torch.finfo(dtype).tiny:
         raise ValueError(
             f"X holds values that are too small for {str(dtype)[6:]}, in which the "
             f"network computes: their root mean square is {scale:.3g}. Scale X, or use "
             "a wider type."
         )
-    return scale
+    return {"input_scale": scale}
 
 
 def check_sampler(spec: NetSpec, train: TrainingData) -> None:

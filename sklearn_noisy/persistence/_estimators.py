@@ -332,7 +332,12 @@ def restore_net(
     """
     n_features = math.prod(row_shape)
     module = nn.Module()  # a network of the reader needs what it needs
-    given = estimator.module
+    given, weights = estimator.module, state["net"]["module"]
+    if given is None and n_features <= n_held and "input_center" in weights:
+        # Columns with units of their own: the values come from the state.
+        zeros, ones = torch.zeros(n_features), torch.ones(n_features)
+        columns = {"input_center": zeros, "input_scale": ones}
+        resolved["module_params"] = {**columns, **resolved["module_params"]}
     if given is None or (isinstance(given, type) and package_of(given) is not None):
         with torch.device("meta"):
             module = build_module(
@@ -341,7 +346,7 @@ def restore_net(
                 n_features=n_features,
                 n_classes=len(estimator.classes_),
             )
-    check_size(module, state["net"]["module"], n_held, n_features)
+    check_size(module, weights, n_held, n_features)
     rows = Rows(np.zeros((1, *row_shape)))
     spec = estimator._net_spec(rows, estimator.classes_, n_rows, device)
     spec = replace(spec, scales_inputs=False, **resolved)
