@@ -16,6 +16,7 @@ from sklearn_noisy._labels import (
 from sklearn_noisy._splits import deal_by_class
 from sklearn_noisy._typing import ArrayLike, FloatArray, IntArray
 from sklearn_noisy._validation import (
+    brief,
     check_integer,
     check_same_order,
     given_generator,
@@ -290,4 +291,9 @@ def _as_rows(predictions: ArrayLike, classes: np.ndarray, name: str) -> FloatArr
     """Probabilities, or labels as rows of zeros and a one."""
     if np.ndim(predictions) == 1:
         return np.eye(len(classes))[label_codes(predictions, classes, name)]
+    if np.ndim(predictions) != 2:
+        raise ValueError(
+            f"{name} must hold probabilities, shape (n_samples, n_classes), or labels, "
+            f"shape (n_samples,); got {brief(predictions)}."
+        )
     return class_probabilities(predictions, np.shape(predictions)[0], classes, name)

@@ -190,7 +190,9 @@ def test_texts():
 @both
 def test_notebook_display(data, make):
     X, y_given, _, _ = data
-    clf = make(optimizer__weight_decay=1e-3)
+    # NumPy 2.0 cannot compare a number with "auto", which scikit-learn 1.8 tries.
+    default = type(make())().batch_size
+    clf = make(optimizer__weight_decay=1e-3).set_params(batch_size=default)
     for state in (clf, clf.fit(X, y_given), make_pipeline(StandardScaler(), clf)):
         html = state._repr_html_()
         assert type(clf).__name__ in html

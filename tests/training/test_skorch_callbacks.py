@@ -153,7 +153,7 @@ def test_a_checkpoint_of_the_best_accuracy(iris):
     )
     NoiseAdaptedClassifier(callbacks=[best], n_rounds=0, **ADAPTED).fit(*iris)
     stored.seek(0)
-    assert "layers.1.weight" in torch.load(stored)
+    assert "layers.1.weight" in torch.load(stored, weights_only=True)
 
 
 # Batches in the history.
