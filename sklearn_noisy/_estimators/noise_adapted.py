@@ -127,8 +127,8 @@ class NoiseAdaptedClassifier(BaseNoisyLabelClassifier):
         class or callable is called with ``module__<name>`` and, where its
         signature has them, ``n_features`` (the product of a row's shape) and
         ``n_classes``; an instance is copied. None builds
-        :class:`sklearn_noisy.nn.MLP`, which divides `X` by its root mean square
-        and, from 1,000 rows on, drops half of the hidden units in training.
+        :class:`sklearn_noisy.nn.MLP`, which scales `X` itself and, from 1,000 rows on,
+        drops half of the hidden units in training; see :class:`RobustLossClassifier`.
     noise_model : {"bottom_up", "top_down", "backward"}, default="bottom_up"
         ``"bottom_up"``: the loss is :math:`-\log (Qp)` of the given label.
         ``"top_down"``: every given label is converted to the distribution

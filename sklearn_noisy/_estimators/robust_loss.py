@@ -26,9 +26,10 @@ class RobustLossClassifier(BaseNoisyLabelClassifier):
         class or callable is called with ``module__<name>`` and, where its
         signature has them, ``n_features`` (the product of a row's shape) and
         ``n_classes``; an instance is copied. None builds
-        :class:`sklearn_noisy.nn.MLP`, which divides `X` by its root mean square
-        and, from 1,000 rows on, drops half of the hidden units in training.
-        Scale columns of different units beforehand, as for any network.
+        :class:`sklearn_noisy.nn.MLP`, which scales `X` itself and, from 1,000 rows on,
+        drops half of the hidden units in training. Columns of one unit, images and
+        sparse columns are divided by the root mean square of all entries. Columns of
+        different units are centered and scaled one by one, and clipped smoothly.
     loss : str, nn.Module class or nn.Module instance, default="blurry"
         One of ``"cross_entropy"``, ``"focal"``, ``"blurry"``,
         ``"piecewise_zero"``, ``"clipped"``, ``"uniform_mixing"``,
