@@ -174,10 +174,11 @@ def encode_labels(
         If `y` is no classification target, holds a single class and `classes`
         is not given, or holds a label that `classes` lacks.
     """
+    found, codes = distinct(np.asarray(y))  # scikit-learn fails on labels of two types
     check_classification_targets(y)
     if classes is not None:
         return label_codes(y, classes), classes
-    classes, codes = distinct(np.asarray(y))
+    classes = found
     if len(classes) < 2:
         got = f"one class, {classes.tolist()[0]!r}" if len(classes) else "no row"
         raise ValueError(

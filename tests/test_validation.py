@@ -599,3 +599,11 @@ def test_labels_of_different_types():
         TypeError, match="y must hold labels .* of one type; got int, s"
     ):
         corrupt_labels(np.array([1, "a", 2], dtype=object), noise_rate=0.2)
+
+
+def test_classifiers_say_which_labels_cannot_be_sorted(iris):
+    X, y = iris
+    mixed = np.array(["one", *y[1:]], dtype=object)
+    for estimator in (RobustLossClassifier(), NoiseAdaptedClassifier()):
+        with pytest.raises(TypeError, match="y must hold labels .* of one type; got i"):
+            estimator.fit(X, mixed)

@@ -152,6 +152,10 @@ CHOICES = ["", "nonsense", "AUTO", b"both", 0, 1.5, None, True, [], ("both",), {
 NUMBER_FORMS = {repr(value): value for value in NUMBERS}
 HUGE_FORMS = {repr(value): value for value in HUGE}
 CHOICE_FORMS = {repr(value): value for value in CHOICES}
+# Whose error it is. scikit-learn reads columns by narwhals.
+PACKAGES = (
+    *("sklearn_noisy", "narwhals", "sklearn", "skorch", "cleanlab", "cvxpy", "torch"),
+)
 NUMPY_WARNS = re.compile(r" encountered in |^Mean of empty|^Degrees of freedom")
 SIZES = re.compile(r"n_|max_|cv|_size|hidden|batch|epochs|delay|verbose|jobs|warm_up")
 
@@ -247,7 +251,7 @@ def innermost(error):
     """``(package, place)`` of the frame that raised."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     parts = Path(frame.filename).parts
-    for package in ("sklearn_noisy", "sklearn", "skorch", "cleanlab", "cvxpy", "torch"):
+    for package in PACKAGES:
         if package in parts:
             inside = "/".join(parts[len(parts) - parts[::-1].index(package) :])
             return package, f"{package}/{inside}:{frame.lineno}"
@@ -279,7 +283,7 @@ def judge_error(error, names, *, takes_tensors=False):
     if not isinstance(error, REFUSALS) or isinstance(error, BARE):
         return "type of the error"
     package, _ = innermost(error)
-    if package == "sklearn":
+    if package in ("sklearn", "narwhals"):
         return None  # scikit-learn's own checks have words of their own
     if not names_an_argument(str(error), names):
         return "no argument named"

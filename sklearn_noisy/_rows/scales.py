@@ -68,7 +68,7 @@ def input_scaling(
     X, weight = data.rows.take(rows).double(), data.weight[rows]
     weight = weight / weight.sum()
     # A power of two, so that squares neither overflow nor lose digits.
-    unit = 2.0 ** max(math.frexp(float(X.abs().max()))[1], -1022)
+    unit = 2.0 ** max(math.frexp(float(X.abs().max()))[1] - 1, -1022)
     if have_one_unit(X / unit, weight):
         return None, root_mean_square(data)
     return _robust(X, weight)
@@ -80,7 +80,7 @@ def have_one_unit(X: torch.Tensor, weight: torch.Tensor) -> bool:
     Parameters
     ----------
     X : float64 tensor of shape (n_samples, n_features)
-        Entries up to 1.
+        Entries below 2.
     weight : float64 tensor of shape (n_samples,)
         With sum 1.
     """

@@ -12,6 +12,8 @@ from sklearn_noisy.nn._fast_dropout import Dropout
 
 # Limit of the smooth clip of standardised inputs.
 CLIP = 3.0
+# From here on the clip changes no digit that matters.
+LARGEST = 100 * CLIP
 
 
 class MLP(nn.Module):
@@ -103,8 +105,8 @@ class MLP(nn.Module):
         if self.input_center is None:
             return self.layers(X / self.input_scale)
         Z = (X.flatten(1) - self.input_center) / self.input_scale
-        # Not by the square, which can overflow.
-        return self.layers(Z / torch.hypot(Z / CLIP, Z.new_ones(())))
+        Z = Z.clamp(-LARGEST, LARGEST)  # also infinity; its square does not overflow
+        return self.layers(Z * torch.rsqrt(1 + (Z / CLIP).square()))
 
 
 def _of_columns(
